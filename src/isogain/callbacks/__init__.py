@@ -1,0 +1,1 @@
+"""Callbacks: when to measure, on which batch, under which name; the numbers come from `diagnostics`."""

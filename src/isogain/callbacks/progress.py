@@ -1,0 +1,60 @@
+"""What is seen while a run trains: a bar on a terminal, a line an epoch everywhere."""
+
+import logging
+import sys
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+from tqdm import tqdm
+
+from isogain.learner import Learner
+
+log = logging.getLogger(__name__)
+SHOWN = ("train/loss", "train/acc", "val/loss", "val/acc")
+
+
+class Progress(pl.Callback):
+    """One bar over all steps with the latest loss and accuracies; no bar where the output is not a terminal."""
+
+    def __init__(self) -> None:
+        self.bar: tqdm | None = None
+        self._epoch_start = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, learner: Learner) -> None:
+        total = trainer.estimated_stepping_batches
+        self.bar = tqdm(
+            total=int(total) if total != float("inf") else None,
+            initial=trainer.global_step,
+            disable=not (trainer.is_global_zero and sys.stderr.isatty()),
+            dynamic_ncols=True,
+            leave=False,
+            unit="step",
+        )
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, learner: Learner) -> None:
+        self._epoch_start = time.perf_counter()
+        self.bar.set_description(f"epoch {trainer.current_epoch + 1}", refresh=False)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, learner: Learner, *args: Any) -> None:
+        self.bar.update(trainer.global_step - self.bar.n)
+        if trainer.global_step % trainer.log_every_n_steps == 0:
+            shown = {
+                name: f"{learner.metrics[name]:.3f}" for name in SHOWN if name in learner.metrics
+            }
+            self.bar.set_postfix(shown, refresh=False)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, learner: Learner) -> None:
+        values = "  ".join(
+            f"{name} {learner.metrics[name]:.4f}" for name in SHOWN if name in learner.metrics
+        )
+        seconds = time.perf_counter() - self._epoch_start
+        self.bar.clear()
+        log.info("epoch %2d  %s  %.1f s", trainer.current_epoch + 1, values, seconds)
+
+    def on_train_end(self, trainer: pl.Trainer, learner: Learner) -> None:
+        self.bar.close()
+
+    def on_exception(self, trainer: pl.Trainer, learner: Learner, exception: BaseException) -> None:
+        if self.bar is not None:
+            self.bar.close()

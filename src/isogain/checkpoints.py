@@ -1,0 +1,69 @@
+"""Checkpoints that are whole or absent, hold no code, and are told apart from damaged ones."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+from torch import Tensor
+
+from isogain.errors import CheckpointError
+from isogain.files import replaced
+
+log = logging.getLogger(__name__)
+
+
+class WholeFileIO(TorchCheckpointIO):
+    """Writes beside the target and renames; reads tensors and plain Python values only."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with replaced(Path(path)) as part:
+            torch.save(checkpoint, part)
+
+    def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        return load(Path(path))
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The checkpoint at `path`, on the CPU; raises CheckpointError in one line where it cannot be read."""
+    if not path.is_file():
+        raise CheckpointError(f"ckpt={path}: no such file")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises whatever its unpickler and zip reader raise
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(f"ckpt={path}: not a readable checkpoint ({reason})") from None
+    if (
+        not isinstance(checkpoint, dict)
+        or not {"state_dict", "global_step", "loops"} <= checkpoint.keys()
+    ):
+        raise CheckpointError(f"ckpt={path}: not a checkpoint of a training run")
+    return checkpoint
+
+
+def newest_good(folder: Path) -> tuple[Path, dict[str, Any]] | None:
+    """The readable checkpoint in `folder` with the most steps, loaded; unreadable ones are named in the log."""
+    good = []
+    for path in sorted(folder.glob("*.ckpt")):
+        try:
+            good.append((path, load(path)))
+        except CheckpointError as error:
+            log.warning("%s; an older one is used", error)
+    return max(good, key=lambda found: found[1]["global_step"], default=None)
+
+
+def first_difference(found: dict[str, Tensor], expected: dict[str, Tensor]) -> str | None:
+    """The first parameter that one side lacks or that differs in shape, in words; None where all fit."""
+    for name, tensor in expected.items():
+        if name not in found:
+            return f"it has no {name}, which the model needs"
+        if found[name].shape != tensor.shape:
+            return (
+                f"{name} is {tuple(found[name].shape)} there and {tuple(tensor.shape)} in the model"
+            )
+    extra = next((name for name in found if name not in expected), None)
+    return extra and f"it has {extra}, which the model lacks"

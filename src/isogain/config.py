@@ -1,0 +1,126 @@
+"""Check a composed config against the signatures of what it will build, then build it; mistakes are one line each."""
+
+import inspect
+import math
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from isogain.errors import ConfigError
+from isogain.names import nearest
+
+
+def parts(config: DictConfig) -> dict[str, Any]:
+    """Every part that the config describes, by name: what `_target_` calls return, and plain
+    values.
+
+    Raises ConfigError, with a line a mistake, before anything is built where a key or a type is
+    wrong, and where a constructor refuses a value.
+    """
+    plain = resolved(config)
+    found = list(mistakes(plain))
+    if found:
+        raise ConfigError("\n".join(found))
+    return {key: _built(value, key) for key, value in plain.items() if key != "_target_"}
+
+
+def resolved(config: DictConfig) -> dict[str, Any]:
+    """The config as plain dicts, every interpolation resolved; raises ConfigError where one cannot be."""
+    try:
+        return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
+
+
+def mistakes(node: Any, path: str = "") -> Iterator[str]:
+    """One line for every key or value of a resolved config that does not fit the signature it is meant for."""
+    if isinstance(node, list):
+        node = {str(i): value for i, value in enumerate(node)}
+    if not isinstance(node, Mapping):
+        return
+    if "_target_" in node:
+        try:
+            target = get_object(node["_target_"])
+        except Exception as error:  # whatever importing a user's module raises
+            yield f"{_join(path, '_target_')}={node['_target_']}: {str(error.__cause__ or error).splitlines()[0]}"
+        else:
+            yield from _misfits(target, node, path)
+    for key, child in node.items():
+        yield from mistakes(child, _join(path, key))
+
+
+def _misfits(target: Callable, options: Mapping[str, Any], path: str) -> Iterator[str]:
+    accepted = inspect.signature(target).parameters
+    hints = _hints(target)
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
+    for key, value in options.items():
+        if key.startswith("_") or (key not in accepted and open_ended):
+            continue
+        if key not in accepted:
+            yield f"{_join(path, key)}: {target.__name__} has no such option; {nearest(key, list(accepted))}"
+        elif not isinstance(value, Mapping) and not _fits(value, hints.get(key, Any)):
+            yield f"{_join(path, key)}={_said(value)}: must be {_words(hints[key])}"
+
+
+def _built(node: Any, path: str) -> Any:
+    try:
+        return instantiate(node, _convert_="all") if isinstance(node, Mapping) else node
+    except InstantiationException as error:
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        raise ConfigError(
+            f"{error.full_key if hasattr(error, 'full_key') else path}: {reason}"
+        ) from None
+
+
+def _hints(target: Callable) -> dict[str, Any]:
+    try:
+        return get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    except Exception:  # third-party hints may name things imported only for type checkers
+        return {}
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if get_origin(hint) in (Union, types.UnionType):
+        return any(_fits(value, option) for option in get_args(hint))
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    checkable = inspect.isclass(hint) and get_origin(hint) is None
+    return isinstance(value, hint) if checkable else True
+
+
+def _words(hint: Any) -> str:
+    """A type hint as a user would say it."""
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(map(str, get_args(hint)))
+    if get_origin(hint) in (Union, types.UnionType):
+        return " or ".join(_words(option) for option in get_args(hint))
+    names = {
+        float: "a number",
+        int: "a whole number",
+        bool: "true or false",
+        str: "text",
+        type(None): "null",
+    }
+    return names.get(hint) or (
+        hint.__name__ if inspect.isclass(hint) else str(hint).replace("typing.", "")
+    )
+
+
+def _said(value: Any) -> str:
+    """A value as it is written on the command line."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return "nan" if isinstance(value, float) and math.isnan(value) else str(value)
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}".lstrip(".")

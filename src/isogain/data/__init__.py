@@ -1,0 +1,1 @@
+"""Tasks, in memory on the training device: a batch is one indexing operation."""

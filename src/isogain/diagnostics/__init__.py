@@ -1,0 +1,1 @@
+"""Measurements on a network: pure functions that know nothing of training loops or files."""

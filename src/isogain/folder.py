@@ -1,0 +1,74 @@
+"""A run's folder: found a name that cannot collide, claimed by exactly one run, with a summary at its end."""
+
+import json
+import os
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from isogain.errors import ConfigError
+from isogain.files import replaced
+
+
+def fresh_folder(parent: str = "multirun") -> str:
+    """A path under `parent` that no other run has: time, process and 32 random bits."""
+    stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    return os.path.join(parent, f"{stamp}_{os.getpid():x}-{secrets.token_hex(4)}")
+
+
+class RunFolder:
+    """`path` holds what one run leaves behind; `config.yaml` in it marks it as taken."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.claimed = False
+
+    def claim(self, config: DictConfig, overrides: Sequence[str], resume: bool) -> None:
+        """Write config.yaml and overrides.yaml; of two runs that try at once, one gets the folder.
+
+        Raises ConfigError where the folder holds a run already and this one does not resume it, or
+        where it cannot be written.
+        """
+        text = OmegaConf.to_yaml(config, resolve=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with open(self.path / "config.yaml", "w" if resume else "x") as file:
+                file.write(text)
+            (self.path / "overrides.yaml").write_text(
+                OmegaConf.to_yaml(OmegaConf.create(list(overrides)))
+            )
+        except FileExistsError:
+            raise ConfigError(
+                f"out={self.path}: holds a run already; choose another, or resume=true"
+            ) from None
+        except OSError as error:
+            raise ConfigError(f"out={self.path}: cannot be written ({error.strerror})") from None
+        (self.path / "summary.json").unlink(missing_ok=True)  # of the attempt that is resumed
+        self.claimed = True
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """summary.json, whole or absent; what is None or not finite has no key."""
+        known = {k: v for k, v in summary.items() if v is not None and v == v and abs_finite(v)}
+        with replaced(self.path / "summary.json") as part:
+            part.write_text(json.dumps(known, indent=2) + "\n")
+
+    def note(self, text: str) -> None:
+        """Add `text` to log.txt, and show it nowhere."""
+        with open(self.path / "log.txt", "a") as file:
+            file.write(text)
+
+    def discard(self) -> None:
+        """Remove the folder if nothing but a log lies in it."""
+        if not self.path.is_dir() or {p.name for p in self.path.iterdir()} - {"log.txt"}:
+            return
+        (self.path / "log.txt").unlink(missing_ok=True)
+        self.path.rmdir()
+
+
+def abs_finite(value: Any) -> bool:
+    """Whether JSON can hold `value`: not an infinite number."""
+    return not isinstance(value, float) or abs(value) != float("inf")

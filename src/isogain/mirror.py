@@ -1,0 +1,82 @@
+"""Weights & Biases as a mirror of the run folder; offline unless WANDB_MODE says otherwise."""
+
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from omegaconf import OmegaConf
+from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from isogain.record import Spectrum
+
+
+class Mirror(WandbLogger):
+    """Logs scalars and histograms in one call an event, with `trainer/global_step` in it.
+
+    The run's id lies in `<folder>/wandb/id`, so that a resumed run goes on under it. Nothing is
+    imported from wandb or contacted before training starts.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        project: str = "isogain",
+        group: str | None = None,
+        name: str | None = None,
+        tags: list[str] | None = None,
+        mode: Literal["offline", "online", "disabled", "shared", "dryrun", "run"] = "offline",
+    ) -> None:
+        super().__init__(
+            project=project, name=name or folder.name, group=group, tags=tags, mode=mode
+        )
+        self.folder = folder
+
+    @property
+    def experiment(self) -> Any:
+        if self._experiment is None:
+            import wandb
+
+            self._wandb_init |= {
+                "config": self._config(),
+                "dir": str(self.folder),
+                "id": self._stable_id(),
+                "settings": wandb.Settings(silent=True, console="off"),
+            }
+        return super().experiment
+
+    @rank_zero_only
+    def log_event(
+        self, scalars: Mapping[str, float], spectra: Mapping[str, Spectrum], step: int
+    ) -> None:
+        import wandb
+
+        histograms = {
+            name: wandb.Histogram(np_histogram=np.histogram(clipped(s), s.edges))
+            for name, s in spectra.items()
+        }
+        self.log_metrics({**scalars, **histograms}, step)
+
+    def close(self, summary: Mapping[str, Any]) -> None:
+        """Mirror the summary and end the W&B run; without it the next run in this process would go on in this one."""
+        if self._experiment is not None:
+            self._experiment.summary.update(dict(summary))
+            self._experiment.finish(exit_code=int(summary["status"] == "failed"))
+
+    def _config(self) -> dict[str, Any]:
+        path = self.folder / "config.yaml"
+        return OmegaConf.to_container(OmegaConf.load(path)) if path.exists() else {}
+
+    def _stable_id(self) -> str:
+        path = self.folder / "wandb" / "id"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.write_text(uuid.uuid4().hex[:12])
+        return path.read_text()
+
+
+def clipped(spectrum: Spectrum) -> np.ndarray:
+    """The values, those beyond the outermost edges moved into the outermost bins."""
+    return np.clip(spectrum.values, spectrum.edges[0], spectrum.edges[-1]).ravel()

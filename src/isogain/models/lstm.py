@@ -1,0 +1,83 @@
+"""LSTM whose recurrent gates are one (L, 4, N, N) kernel: each gate its own square matrix."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from isogain.init import gaussian_
+from isogain.models.base import Network
+
+GATES = "ifgo"  # input, forget, cell candidate, output: torch's order
+
+
+class LSTM(Network):
+    """c_t = σ(f)c_{t−1} + σ(i)tanh(g), h_t = σ(o)tanh(c_t), gates = U x_t + W h_{t−1} + b; logits
+    from the top h_T.
+
+    The state is [h, c] of every layer, (B, depth·2·hidden), and starts at 0. `forget_bias` is the
+    initial bias of f. Hochreiter and Schmidhuber 1997; Gers, Schmidhuber and Cummins 2000.
+    """
+
+    sequential = True
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        length: int = 1,
+        hidden: int = 128,
+        depth: int = 1,
+        forget_bias: float = 1.0,
+    ) -> None:
+        super().__init__(n_in, n_out, length, hidden, depth)
+        self.input = nn.ModuleList(
+            nn.Linear(hidden if layer else n_in, 4 * hidden) for layer in range(depth)
+        )
+        for linear in self.input:
+            nn.init.zeros_(linear.bias)
+            nn.init.constant_(linear.bias[hidden : 2 * hidden], forget_bias)
+        self.recurrent = nn.Parameter(gaussian_(torch.empty(depth, 4, hidden, hidden)))
+        self.output = nn.Linear(hidden, n_out)
+
+    def start(self, x: Tensor) -> Tensor:
+        return x.new_zeros(len(x), self.depth * 2 * self.hidden)
+
+    def trajectory(self, h: Tensor, x: Tensor) -> list[Tensor]:
+        hs = [h]
+        for signal in x.unbind(1):
+            states = []
+            for layer, state in enumerate(hs[-1].chunk(self.depth, -1)):
+                signal, c = self._step(layer, signal, *state.chunk(2, -1))
+                states += [signal, c]
+            hs.append(torch.cat(states, -1))
+        return hs
+
+    def readout(self, hs: list[Tensor]) -> Tensor:
+        return self.output(hs[-1][..., -2 * self.hidden : -self.hidden])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """By torch's fused kernel (oneDNN on a CPU, cuDNN on a GPU), which takes a second bias: zero."""
+        zero = x.new_zeros(4 * self.hidden)
+        weights = [
+            tensor
+            for linear, w in zip(self.input, self.recurrent, strict=True)
+            for tensor in (linear.weight, w.flatten(0, 1), linear.bias, zero)
+        ]
+        h0 = x.new_zeros(self.depth, len(x), self.hidden)
+        out = torch._VF.lstm(
+            x.transpose(0, 1), (h0, h0), weights, True, self.depth, 0.0, self.training, False, False
+        )[0]
+        return self.output(out[-1])
+
+    def kernels(self) -> Iterator[tuple[nn.Module, str]]:
+        yield self, "recurrent"
+
+    def labels(self, name: str, w: Tensor) -> list[str]:
+        return [f"{name}/{layer:03d}/{gate}" for layer in range(self.depth) for gate in GATES]
+
+    def _step(self, layer: int, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        gates = self.input[layer](x) + h @ self.recurrent[layer].flatten(0, 1).mT
+        i, f, g, o = gates.chunk(4, -1)
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        return o.sigmoid() * c.tanh(), c

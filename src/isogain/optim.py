@@ -1,0 +1,97 @@
+"""Optimisers: torch's own, with a learning rate of their own for the kernels under study.
+
+Called with a network, each returns a torch optimiser of two groups: the kernels, and all else.
+Options of all: `lr` > 0, `kernel_lr` >= 0 (None: lr), `grad_clip` > 0, the largest 2-norm of the
+whole gradient (None: no clipping).
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
+
+from isogain.models.base import Network
+from isogain.ranges import at_least, between, positive
+
+
+def kernel_parameters(net: Network) -> Iterator[nn.Parameter]:
+    """What an optimiser has to update to move the kernels: the kernels, or what they are parametrised by."""
+    for module, name in net.kernels():
+        if is_parametrized(module, name):
+            yield from module.parametrizations[name].parameters()
+        else:
+            yield getattr(module, name)
+
+
+class Optim:
+    """Learning rates, clipping and the two parameter groups."""
+
+    def __init__(self, lr: float, kernel_lr: float | None, grad_clip: float | None) -> None:
+        self.lr = positive("lr", lr)
+        self.kernel_lr = lr if kernel_lr is None else at_least("kernel_lr", kernel_lr, 0)
+        self.grad_clip = None if grad_clip is None else positive("grad_clip", grad_clip)
+
+    def groups(self, net: Network) -> list[dict]:
+        """Everything but the kernels at `lr`, then the kernels at `kernel_lr`."""
+        kernels = list(kernel_parameters(net))
+        ours = {id(p) for p in kernels}
+        others = [p for p in net.parameters() if id(p) not in ours]
+        return [{"params": others, "lr": self.lr}, {"params": kernels, "lr": self.kernel_lr}]
+
+    def __call__(self, net: Network) -> torch.optim.Optimizer:
+        raise NotImplementedError
+
+
+class SGD(Optim):
+    """Stochastic gradient descent with heavy-ball momentum in [0, 1)."""
+
+    def __init__(
+        self,
+        lr: float = 0.1,
+        momentum: float = 0.0,
+        kernel_lr: float | None = None,
+        grad_clip: float | None = None,
+    ) -> None:
+        super().__init__(lr, kernel_lr, grad_clip)
+        self.momentum = between("momentum", momentum, 0, 1)
+
+    def __call__(self, net: Network) -> torch.optim.SGD:
+        return torch.optim.SGD(self.groups(net), momentum=self.momentum, fused=True)
+
+
+class Adam(Optim):
+    """Adam (Kingma and Ba 2015); beta1, beta2 in [0, 1)."""
+
+    def __init__(
+        self,
+        lr: float = 1e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        kernel_lr: float | None = None,
+        grad_clip: float | None = None,
+    ) -> None:
+        super().__init__(lr, kernel_lr, grad_clip)
+        self.betas = between("beta1", beta1, 0, 1), between("beta2", beta2, 0, 1)
+
+    def __call__(self, net: Network) -> torch.optim.Adam:
+        return torch.optim.Adam(self.groups(net), betas=self.betas, fused=True)
+
+
+class RMSprop(Optim):
+    """RMSprop; `alpha` in [0, 1) averages the squared gradient, `momentum` in [0, 1) is off at 0."""
+
+    def __init__(
+        self,
+        lr: float = 1e-3,
+        alpha: float = 0.99,
+        momentum: float = 0.0,
+        kernel_lr: float | None = None,
+        grad_clip: float | None = None,
+    ) -> None:
+        super().__init__(lr, kernel_lr, grad_clip)
+        self.alpha = between("alpha", alpha, 0, 1)
+        self.momentum = between("momentum", momentum, 0, 1)
+
+    def __call__(self, net: Network) -> torch.optim.RMSprop:
+        return torch.optim.RMSprop(self.groups(net), alpha=self.alpha, momentum=self.momentum)

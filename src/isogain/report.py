@@ -1,0 +1,106 @@
+"""What a run says of itself on the terminal: a table at its start and one at its end."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from isogain.learner import Learner
+
+
+def start_table(
+    learner: Learner,
+    data: pl.LightningDataModule,
+    device: torch.device,
+    init: partial,
+    others: Mapping[str, Any],
+) -> str:
+    """Model, kernels, parameters, init, reg, data, optimiser, device and `others`, a line each."""
+    net, optim = learner.net, learner.optim
+    kernels = ", ".join(
+        f"{name} {tuple(w.shape)}"
+        for (_, name), w in zip(net.kernels(), learner.kernels(), strict=True)
+    )
+    rates = f"lr {optim.lr:g}, kernels {optim.kernel_lr:g}" + (
+        f", clip {optim.grad_clip:g}" if optim.grad_clip else ""
+    )
+    train = data.train_dataloader()
+    rows = {
+        "model": f"{type(net).__name__} {net.depth} × {net.hidden}, {sum(p.numel() for p in net.parameters()):,} parameters",
+        "kernels": kernels,
+        "init": f"{init.func.__name__.rstrip('_')} {_options(init.keywords)}",
+        "reg": f"{type(learner.reg).__name__} {_options(vars_of(learner.reg))}",
+        "data": f"{type(data).__name__} {data.length} × {data.n_in}, {len(train.y):,} examples, {len(train)} batches",
+        "optim": f"{type(optim).__name__} {rates}",
+        "device": device_name(device),
+    }
+    return table(rows | others)
+
+
+def end_table(summary: Mapping[str, Any], folder: Path) -> str:
+    """Accuracy, orthogonality gap, the Jacobian's spread, and where to look."""
+    shown = {
+        "status": summary["status"] + (f": {summary['error']}" if "error" in summary else ""),
+        "test accuracy": _percent(summary.get("test/acc")),
+        "validation": _validation(summary),
+        "orthogonality gap": _pair(summary, "gap/final", "gap/worst", "final {:.2e}, worst {:.2e}"),
+        "Jacobian ln s": _pair(summary, "jacobian/log_min", "jacobian/log_max", "{:.2f} to {:.2f}"),
+        "Jacobian mean s²": _number(summary.get("jacobian/mean_square")),
+        "time": f"{summary['seconds']:.1f} s" + _rate(summary.get("examples_per_second")),
+        "folder": str(folder),
+    }
+    runs = sorted((folder / "wandb").glob("*run-*"))
+    if runs:
+        shown["curves"] = f"wandb leet {runs[-1]}"
+    return table({name: value for name, value in shown.items() if value})
+
+
+def table(rows: Mapping[str, Any]) -> str:
+    """Two columns, the first as wide as its longest name."""
+    width = max(map(len, rows))
+    return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows.items())
+
+
+def device_name(device: torch.device) -> str:
+    """A device in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type}, {torch.get_num_threads()} threads"
+
+
+def vars_of(module: torch.nn.Module) -> dict[str, Any]:
+    """The plain options that a module keeps as attributes."""
+    return {k: v for k, v in vars(module).items() if not k.startswith("_") and k != "training"}
+
+
+def _options(options: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in options.items())
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.2f} %"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _validation(summary: Mapping[str, Any]) -> str:
+    if "val/acc_best" not in summary:
+        return _percent(summary.get("val/acc"))
+    return f"{_percent(summary['val/acc'])}, best {_percent(summary['val/acc_best'])} (epoch {summary['epoch_best'] + 1})"
+
+
+def _pair(summary: Mapping[str, Any], first: str, second: str, form: str) -> str:
+    return (
+        form.format(summary[first], summary[second])
+        if first in summary and second in summary
+        else ""
+    )
+
+
+def _rate(value: float | None) -> str:
+    return "" if value is None else f", {value:,.0f} examples/s"

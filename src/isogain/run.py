@@ -1,0 +1,138 @@
+"""One run: seed, build, fit, test, and the record of what came out."""
+
+import logging
+import signal
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+from torch import Tensor
+
+from isogain import checkpoints, provenance, report
+from isogain.checkpoints import WholeFileIO
+from isogain.errors import Divergence
+from isogain.folder import RunFolder
+from isogain.learner import Learner
+from isogain.models.base import Network
+from isogain.optim import Optim
+from isogain.record import RunRecord
+from isogain.reg.base import Regularizer
+
+log = logging.getLogger(__name__)
+Objective = Literal["val/acc_best", "val/acc", "val/loss", "train/loss", "test/acc", "test/loss"]
+
+
+def run(
+    *,
+    seed: int,
+    data: pl.LightningDataModule,
+    model: Callable[..., Network],
+    init: Callable[[Tensor], Tensor],
+    reg: Regularizer,
+    optim: Optim,
+    trainer: Callable[..., pl.Trainer],
+    callbacks: Mapping[str, pl.Callback],
+    out: str,
+    logger: Callable[..., Any] | None = None,
+    ckpt: str | None = None,
+    resume: bool = False,
+    objective: Objective = "val/acc_best",
+) -> dict[str, Any]:
+    """Train and test one network in the folder `out`; returns what its summary.json holds.
+
+    A number that is not finite stops the training and is an outcome, status `diverged`. Raises
+    UserError for what the user can put right, and KeyboardInterrupt, with the summary written,
+    where training is interrupted.
+    """
+    folder, started = RunFolder(Path(out)), time.perf_counter()
+    pl.seed_everything(seed, verbose=False)
+    record = RunRecord(folder.path)
+    fitter = trainer(
+        logger=[record, logger(folder=folder.path)] if logger else [record],
+        callbacks=list(callbacks.values()),
+        plugins=[WholeFileIO()],
+        gradient_clip_val=optim.grad_clip,
+        default_root_dir=out,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=True,
+        num_sanity_val_steps=0,
+    )
+    data.load(fitter.strategy.root_device)
+    net = model(n_in=data.n_in, n_out=data.n_out, length=data.length)
+    learner = Learner(net, init, reg, optim, data.loss, data.hits)
+    start = _start(folder, record, ckpt, resume)
+    log.info(
+        report.start_table(
+            learner, data, fitter.strategy.root_device, init, {"seed": seed, "folder": out}
+        )
+    )
+    outcome, error = _outcome(fitter, learner, data, start)
+    summary = outcome | _numbers(fitter, learner) | _circumstances(fitter, seed, started)
+    record.flush()
+    folder.write_summary(summary)
+    _close(fitter, summary)
+    if error is not None:
+        raise error
+    log.info(report.end_table(summary, folder.path))
+    return summary
+
+
+def _start(folder: RunFolder, record: RunRecord, ckpt: str | None, resume: bool) -> Path | None:
+    """The checkpoint to go on from; a resumed record forgets what came after it."""
+    found = checkpoints.newest_good(folder.path / "checkpoints") if resume else None
+    if found is None:
+        record.rewind(-1)
+        return Path(ckpt) if ckpt else None
+    path, checkpoint = found
+    record.rewind(checkpoint["global_step"])
+    log.info("resuming from %s, step %d", path, checkpoint["global_step"])
+    return path
+
+
+def _outcome(
+    fitter: pl.Trainer, learner: Learner, data: pl.LightningDataModule, start: Path | None
+) -> tuple[dict[str, Any], BaseException | None]:
+    """Train and test; the status, and the error to raise once the summary is written."""
+    began = time.perf_counter()
+    try:
+        fitter.fit(learner, datamodule=data, ckpt_path=start, weights_only=True)
+        rate = learner.examples / (time.perf_counter() - began)
+        fitter.test(learner, datamodule=data, verbose=False)
+        return {"status": "finished", "examples_per_second": rate or None}, None
+    except Divergence as error:
+        return {"status": "diverged", "error": str(error)}, None
+    except (
+        KeyboardInterrupt,
+        SystemExit,
+    ):  # Lightning turns Ctrl-C into SystemExit and ignores further ones
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        step, folder = fitter.global_step, fitter.default_root_dir
+        told = f"interrupted at step {step}; the same command with out={folder} resume=true goes on"
+        return {"status": "interrupted", "error": told}, KeyboardInterrupt(told)
+    except Exception as error:
+        return {"status": "failed", "error": f"{type(error).__name__}: {error}"}, error
+
+
+def _numbers(fitter: pl.Trainer, learner: Learner) -> dict[str, Any]:
+    epochs = fitter.fit_loop.epoch_progress.current.processed
+    return {**learner.metrics, "steps": fitter.global_step, "epochs": epochs}
+
+
+def _circumstances(fitter: pl.Trainer, seed: int, started: float) -> dict[str, Any]:
+    return {
+        "seconds": time.perf_counter() - started,
+        "seed": seed,
+        "device": report.device_name(fitter.strategy.root_device),
+        "versions": provenance.versions(),
+        "git": provenance.git_commit(),
+    }
+
+
+def _close(fitter: pl.Trainer, summary: Mapping[str, Any]) -> None:
+    """Finish every logger's run, so that the next one in this process gets its own."""
+    for logger in fitter.loggers:
+        if hasattr(logger, "close"):
+            logger.close(summary)

@@ -1,0 +1,18 @@
+"""Train one network, or with -m a sweep of them. `python train.py --help` lists the groups."""
+
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from isogain import launch
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+def main(config: DictConfig) -> float:
+    """One run: Hydra calls this with the composed config."""
+    return launch.job(config)
+
+
+if __name__ == "__main__":
+    launch.main(main, Path(__file__).parent / "conf")
