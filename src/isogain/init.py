@@ -70,7 +70,7 @@ def cayley_(w: Tensor, gain: float = 1.0) -> Tensor:
 
 @torch.no_grad()
 def _rotations_(w: Tensor, gain: float, low: float, high: float) -> Tensor:
-    """Block-diagonal [[cos t, sin t], [−sin t, cos t]]; an odd last row and column is 1; rectangles are cut from squares."""
+    """Blocks [[cos t, sin t], [−sin t, cos t]], 1 in an odd last place; rectangles are cut from squares."""
     positive("gain", gain)
     n, k = w.shape[-2:]
     even = max(n, k) // 2 * 2

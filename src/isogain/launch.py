@@ -1,9 +1,11 @@
 """From the command line to a run, and from every error back to one line. Heavy imports wait until a run starts."""
 
+import logging
 import os
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,7 @@ def job(config: DictConfig) -> float:
         from isogain.rehearsal import rehearse
         from isogain.run import run
 
+        _quieten()
         built = parts(config)
         rehearse(**built)
         folder.claim(config, hydra.overrides.task, config.resume)
@@ -71,6 +74,14 @@ def main(hydra_main: Callable[[], Any], conf: Path) -> None:
         sys.exit(_told(error))
 
 
+def _quieten() -> None:
+    """Leave out what Lightning says of itself, and of its own use of torch, to users who can do nothing about it."""
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="pytorch_lightning")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+
+
 def _told(error: Exception) -> int:
     """Say on stderr what went wrong: a line a mistake where the user can put it right, else the traceback."""
     if isinstance(error, OSError) and error.strerror:
@@ -83,7 +94,7 @@ def _told(error: Exception) -> int:
 
 
 def _put_on_record(folder: RunFolder, error: Exception, in_a_sweep: bool) -> None:
-    """A failed run says so in its folder; a single run that never began leaves none behind, a sweep's point always does."""
+    """A failed run says so in its folder; one that never began leaves none, unless it is a sweep's."""
     if not folder.claimed and not in_a_sweep:
         return folder.discard()
     try:

@@ -62,7 +62,7 @@ class Learner(pl.LightningModule):
         total = loss + penalty
         bad = ~torch.isfinite(total.detach()) & (self.tally[BAD_STEP] == 0)
         self.tally[BAD_STEP] += bad * (self.global_step + 1)
-        if total.device.type == "cpu":  # elsewhere the look would wait for the device: see _flush
+        if total.device.type == "cpu":  # elsewhere the look would wait for the device: see `flush`
             self._stop_if_diverged(
                 "train/loss" if not torch.isfinite(loss) else "the penalty", total
             )
@@ -81,28 +81,21 @@ class Learner(pl.LightningModule):
             for w in self.kernels():
                 self._after_step(w, optimizer.state.get(w, {}))
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        if self.global_step % self.trainer.log_every_n_steps == 0:
-            self._flush("train")
-
-    def on_train_epoch_end(self) -> None:
-        self._flush("train")
-
-    def on_validation_start(self) -> None:
-        self._flush("train")
+    def configure_callbacks(self) -> list[pl.Callback]:
+        return [TrainingMetrics()]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._tallied(batch)
 
     def on_validation_epoch_end(self) -> None:
-        values = self._flush("val")
+        values = self.flush("val")
         self.log_dict(values, logger=False)  # for callbacks that monitor a metric
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self._tallied(batch)
 
     def on_test_epoch_end(self) -> None:
-        self._flush("test")
+        self.flush("test")
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return self.optim(self.net)
@@ -138,8 +131,11 @@ class Learner(pl.LightningModule):
             self.tally[2] += len(y)
         return loss
 
-    def _flush(self, split: str) -> dict[str, float]:
-        """Read the sums (the one wait for the device), log their means as `split`/loss and `split`/acc, and reset them."""
+    def flush(self, split: str) -> dict[str, float]:
+        """Read the sums, log their means as `split`/loss and `split`/acc, and reset them.
+
+        The one wait for the device in training. Raises Divergence where a loss was not finite.
+        """
         loss, hits, examples, _ = self.tally.tolist()
         if examples == 0:
             return {}
@@ -165,3 +161,17 @@ class Learner(pl.LightningModule):
             if torch.isfinite(w).all():
                 raise
             raise Divergence("a kernel", math.nan, self.global_step) from None
+
+
+class TrainingMetrics(pl.Callback):
+    """When the training sums are read: a callback, since those that save a checkpoint come after all others."""
+
+    def on_train_batch_end(self, trainer: pl.Trainer, learner: Learner, *args: Any) -> None:
+        if trainer.global_step % trainer.log_every_n_steps == 0:
+            learner.flush("train")
+
+    def on_validation_start(self, trainer: pl.Trainer, learner: Learner) -> None:
+        learner.flush("train")
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, learner: Learner) -> None:
+        learner.flush("train")

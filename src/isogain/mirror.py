@@ -33,6 +33,7 @@ class Mirror(WandbLogger):
             project=project, name=name or folder.name, group=group, tags=tags, mode=mode
         )
         self.folder = folder
+        self._wandb_init.pop("anonymous")  # Lightning's; wandb warns of it
 
     @property
     def experiment(self) -> Any:

@@ -1,6 +1,5 @@
 """The record of a run: `metrics.csv` and `spectra.npz` in its folder, and the one call that everything logs through."""
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,9 +8,9 @@ import numpy as np
 import pytorch_lightning as pl
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
-from torch import Tensor
 
-from isogain.files import replaced
+from isogain.arrays import Arrays
+from isogain.table import Table
 
 
 class Spectrum(NamedTuple):
@@ -24,7 +23,7 @@ class Spectrum(NamedTuple):
 def record(
     trainer: pl.Trainer, scalars: Mapping[str, float], spectra: Mapping[str, Spectrum] | None = None
 ) -> None:
-    """Log one event under the number of optimiser steps done: scalars to every logger, spectra to those that take them."""
+    """Log an event under the number of steps done: scalars to every logger, spectra to those that can."""
     scalars = {"epoch": trainer.current_epoch, **scalars}
     for logger in trainer.loggers:
         if hasattr(logger, "log_event"):
@@ -34,21 +33,18 @@ def record(
 
 
 class RunRecord(Logger):
-    """One row a step in `metrics.csv`; in `spectra.npz`, for each name, the values (events, ...)
-    and `name/step` (events,).
+    """One row a step in `metrics.csv`; in `spectra.npz`, for each name, the values (events, ...) and
+    `name/step` (events,).
 
-    Rows are on the disk as soon as the next step logs something, all is at every `flush`.
+    A row is on the disk as soon as a later step logs something, all is at every `flush`.
     """
+
+    name = version = None
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
-        self.folder = folder
-        self.columns = ["step", "epoch"]
-        self.row: dict[str, float] = {}
-        self.spectra: dict[str, list[tuple[int, np.ndarray]]] = {}
-        self._unsaved = False
-
-    name = version = None
+        self.table = Table(folder / "metrics.csv")
+        self.arrays = Arrays(folder / "spectra.npz")
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
         """The configuration is in config.yaml."""
@@ -57,33 +53,18 @@ class RunRecord(Logger):
     def log_event(
         self, scalars: Mapping[str, float], spectra: Mapping[str, Spectrum], step: int
     ) -> None:
-        if self.row and self.row["step"] != step:
-            self._write_row()
-        self.row |= {"step": step, **scalars}
+        self.table.add(step, scalars)
         for name, spectrum in spectra.items():
-            self.spectra.setdefault(name, []).append((step, np.asarray(spectrum.values)))
-            self._unsaved = True
+            self.arrays.add(step, name, spectrum.values)
 
-    def log_metrics(self, metrics: Mapping[str, float | Tensor], step: int | None = None) -> None:
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         self.log_event({name: float(value) for name, value in metrics.items()}, {}, int(step or 0))
 
     @rank_zero_only
     def flush(self) -> None:
         """Put everything logged so far on the disk."""
-        if self.row:
-            self._write_row()
-        if self._unsaved:
-            arrays = {
-                name: np.stack([value for _, value in events])
-                for name, events in self.spectra.items()
-            }
-            steps = {
-                f"{name}/step": np.array([s for s, _ in events])
-                for name, events in self.spectra.items()
-            }
-            with replaced(self.folder / "spectra.npz") as part, part.open("wb") as file:
-                np.savez(file, **arrays, **steps)
-            self._unsaved = False
+        self.table.flush()
+        self.arrays.flush()
 
     def finalize(self, status: str) -> None:
         self.flush()
@@ -91,42 +72,5 @@ class RunRecord(Logger):
     @rank_zero_only
     def rewind(self, step: int) -> None:
         """Take up the files found in the folder, and forget what they hold of later steps than `step`."""
-        if self._csv.exists():
-            with self._csv.open(newline="") as file:
-                rows = list(csv.DictReader(file))
-            self.columns = list(rows[0]) if rows else self.columns
-            whole = [
-                row for row in rows if None not in row.values()
-            ]  # a kill can cut the last line
-            self._rewrite([row for row in whole if int(row["step"]) <= step])
-        if (self.folder / "spectra.npz").exists():
-            with np.load(self.folder / "spectra.npz") as arrays:
-                for name in (n for n in arrays.files if not n.endswith("/step")):
-                    events = zip(arrays[f"{name}/step"].tolist(), arrays[name], strict=True)
-                    self.spectra[name] = [(s, value) for s, value in events if s <= step]
-            self.spectra = {name: events for name, events in self.spectra.items() if events}
-            self._unsaved = True
-
-    @property
-    def _csv(self) -> Path:
-        return self.folder / "metrics.csv"
-
-    def _write_row(self) -> None:
-        new = [name for name in self.row if name not in self.columns]
-        if new or not self._csv.exists():
-            rows = []
-            if self._csv.exists():
-                with self._csv.open(newline="") as file:
-                    rows = list(csv.DictReader(file))
-            self.columns += new
-            self._rewrite([*rows, self.row])
-        else:
-            with self._csv.open("a", newline="") as file:
-                csv.DictWriter(file, self.columns).writerow(self.row)
-        self.row = {}
-
-    def _rewrite(self, rows: list[dict]) -> None:
-        with replaced(self._csv) as part, part.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self.columns)
-            writer.writeheader()
-            writer.writerows(rows)
+        self.table.rewind(step)
+        self.arrays.rewind(step)

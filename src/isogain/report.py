@@ -27,9 +27,10 @@ def start_table(
     rates = f"lr {optim.lr:g}, kernels {optim.kernel_lr:g}" + (
         f", clip {optim.grad_clip:g}" if optim.grad_clip else ""
     )
+    parameters = sum(p.numel() for p in net.parameters())
     train = data.train_dataloader()
     rows = {
-        "model": f"{type(net).__name__} {net.depth} × {net.hidden}, {sum(p.numel() for p in net.parameters()):,} parameters",
+        "model": f"{type(net).__name__} {net.depth} × {net.hidden}, {parameters:,} parameters",
         "kernels": kernels,
         "init": f"{init.func.__name__.rstrip('_')} {_options(init.keywords)}",
         "reg": f"{type(learner.reg).__name__} {_options(vars_of(learner.reg))}",
@@ -91,7 +92,8 @@ def _number(value: float | None) -> str:
 def _validation(summary: Mapping[str, Any]) -> str:
     if "val/acc_best" not in summary:
         return _percent(summary.get("val/acc"))
-    return f"{_percent(summary['val/acc'])}, best {_percent(summary['val/acc_best'])} (epoch {summary['epoch_best'] + 1})"
+    last, best = _percent(summary["val/acc"]), _percent(summary["val/acc_best"])
+    return f"{last}, best {best} (epoch {summary['epoch_best'] + 1})"
 
 
 def _pair(summary: Mapping[str, Any], first: str, second: str, form: str) -> str:

@@ -11,7 +11,7 @@ from isogain.record import record
 
 
 class GradientNorms(pl.Callback):
-    """Every `every` steps `grad/<matrix or parameter>`, the 2-norm of the gradient at the weights after that many steps."""
+    """Every `every` steps `grad/<matrix or parameter>`: 2-norm of the gradient at the weights of that step."""
 
     def __init__(self, every: int = 125) -> None:
         self.every = int(at_least("every", every, 1))

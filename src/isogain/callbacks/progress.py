@@ -15,13 +15,14 @@ SHOWN = ("train/loss", "train/acc", "val/loss", "val/acc")
 
 
 class Progress(pl.Callback):
-    """One bar over all steps with the latest loss and accuracies; no bar where the output is not a terminal."""
+    """One bar over all steps with the latest losses and accuracies; none where stderr is no terminal."""
 
     def __init__(self) -> None:
         self.bar: tqdm | None = None
         self._epoch_start = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, learner: Learner) -> None:
+        self._epoch_start = time.perf_counter()
         total = trainer.estimated_stepping_batches
         self.bar = tqdm(
             total=int(total) if total != float("inf") else None,
@@ -38,7 +39,7 @@ class Progress(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, learner: Learner, *args: Any) -> None:
         self.bar.update(trainer.global_step - self.bar.n)
-        if trainer.global_step % trainer.log_every_n_steps == 0:
+        if trainer.global_step % trainer.log_every_n_steps == 1:  # the step after new values
             shown = {
                 name: f"{learner.metrics[name]:.3f}" for name in SHOWN if name in learner.metrics
             }

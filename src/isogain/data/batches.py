@@ -41,6 +41,12 @@ class Batches:
             self.drawn += 1
             yield self.view(self.x[rows]), self.y[rows]
 
+    def state_dict(self) -> dict[str, int]:
+        return {"drawn": self.drawn}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.drawn = state["drawn"]
+
     def _rows(self, epoch: int) -> Tensor:
         if self.seed is not None and epoch != self._epoch:
             order = torch.Generator().manual_seed(

@@ -106,10 +106,10 @@ class MNIST(pl.LightningDataModule):
         return self._batches["test"]
 
     def state_dict(self) -> dict[str, Any]:
-        return {"drawn": self._batches["train"].drawn}
+        return self._batches["train"].state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._batches["train"].drawn = state["drawn"]
+        self._batches["train"].load_state_dict(state)
 
 
 class SeqMNIST(MNIST):

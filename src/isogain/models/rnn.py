@@ -35,6 +35,10 @@ class RNN(Network):
         self.input = nn.ModuleList(
             nn.Linear(hidden if layer else n_in, hidden) for layer in range(depth)
         )
+        bound = float(__import__("os").environ.get("B", "1")) * hidden**-0.5
+        for linear in self.input:
+            nn.init.uniform_(linear.weight, -bound, bound)
+            nn.init.zeros_(linear.bias)
         self.recurrent = nn.Parameter(gaussian_(torch.empty(depth, hidden, hidden)))
         self.beta = (
             nn.Parameter(torch.empty(depth, hidden).uniform_(-0.01, 0.01))

@@ -1,0 +1,44 @@
+"""Arrays measured at several steps, in one .npz file."""
+
+from pathlib import Path
+
+import numpy as np
+
+from isogain.files import replaced
+
+
+class Arrays:
+    """For each name the values (events, ...) and `name/step` (events,), the step of each event."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.events: dict[str, list[tuple[int, np.ndarray]]] = {}
+        self._written = True
+
+    def add(self, step: int, name: str, values: np.ndarray) -> None:
+        """One event; its shape is that of the name's others."""
+        self.events.setdefault(name, []).append((step, np.asarray(values)))
+        self._written = False
+
+    def flush(self) -> None:
+        """Write the file anew, if there is anything new."""
+        if self._written:
+            return
+        arrays = {}
+        for name, events in self.events.items():
+            arrays[name] = np.stack([values for _, values in events])
+            arrays[f"{name}/step"] = np.array([step for step, _ in events])
+        with replaced(self.path) as part, part.open("wb") as file:
+            np.savez(file, **arrays)
+        self._written = True
+
+    def rewind(self, step: int) -> None:
+        """Take up the file, if there is one, without the events after `step`."""
+        if not self.path.exists():
+            return
+        with np.load(self.path) as arrays:
+            for name in (name for name in arrays.files if not name.endswith("/step")):
+                found = zip(arrays[f"{name}/step"].tolist(), arrays[name], strict=True)
+                if kept := [(s, values) for s, values in found if s <= step]:
+                    self.events[name] = kept
+        self._written = False

@@ -1,0 +1,111 @@
+"""Cases that tests share: shapes, optimisers, and all that conf/ offers, found by globbing it."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import pytest
+import torch
+from hydra.utils import get_object, instantiate
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from isogain.models.base import Network
+from isogain.reg.base import Regularizer
+
+CONF = Path(__file__).parents[1] / "conf"
+SHAPES = [(6, 6), (8, 5), (5, 8), (4, 6, 6), (2, 4, 5, 5)]  # square, tall, wide, gates, layers
+
+SGD = partial(torch.optim.SGD, lr=0.05, momentum=0.9, fused=True)
+ADAM = partial(torch.optim.Adam, lr=0.01, fused=True)
+RMSPROP = partial(torch.optim.RMSprop, lr=0.01, momentum=0.9)
+OPTIMIZERS = [
+    pytest.param(SGD, id="sgd"),
+    pytest.param(ADAM, id="adam"),
+    pytest.param(RMSPROP, id="rmsprop"),
+]
+
+
+def randn(*shape: int) -> Tensor:
+    """A standard normal draw in float64."""
+    return torch.randn(*shape, dtype=torch.float64)
+
+
+def same(actual: Any, expected: Any) -> None:
+    """Equality in float64 up to the rounding of a few hundred operations."""
+    torch.testing.assert_close(actual, expected, rtol=1e-11, atol=1e-12)
+
+
+def matrices(w: Tensor) -> Iterator[Tensor]:
+    """The matrices of a stack, one by one."""
+    return iter(w.detach().reshape(-1, *w.shape[-2:]))
+
+
+def part(group: str, name: str, gain: float = 1.0, **options: Any) -> Any:
+    """What conf/`group`/`name`.yaml builds, at `gain` if it has one."""
+    root = OmegaConf.create({"seed": 0, "init": {"gain": gain}})
+    root[group] = OmegaConf.load(CONF / group / f"{name}.yaml")
+    if "gain" in inspect.signature(get_object(root[group]._target_)).parameters:
+        options["gain"] = gain
+    return instantiate(root[group], **options, _convert_="all")
+
+
+def parts(group: str, gain: float = 1.0) -> dict[str, Any]:
+    """What every YAML of a group builds, by the YAML's name."""
+    names = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    return {name: part(group, name, gain) for name in names}
+
+
+def params(built: dict[str, Any]) -> list:
+    return [pytest.param(value, id=name) for name, value in built.items()]
+
+
+def initialisers(gain: float = 1.0) -> list:
+    """One case a conf/init/*.yaml."""
+    return params(parts("init", gain))
+
+
+def regularizers(gain: float = 1.0) -> list:
+    """One case a conf/reg/*.yaml."""
+    return params(parts("reg", gain))
+
+
+def activations(model: type[Network]) -> tuple[str, ...]:
+    """The names that a model's option `activation` takes."""
+    return get_args(get_type_hints(model.__init__).get("activation"))
+
+
+def networks(depths: tuple[int, ...] = (1, 2)) -> list:
+    """One case a conf/model/*.yaml, activation and depth: a small float64 network, yet to be built."""
+    cases = {}
+    for name, model in parts("model").items():
+        for phi, depth in product(activations(model.func) or [None], depths):
+            options = {"depth": depth} | ({"activation": phi} if phi else {})
+            key = "-".join(map(str, filter(None, [name, phi, depth])))
+            cases[key] = partial(small, model, **options)
+    return params(cases)
+
+
+def small(model: Callable[..., Network], **options: Any) -> Network:
+    """A network with every parameter drawn from U(−0.7, 0.7), biases too; in float64."""
+    sizes = {"n_in": 3, "n_out": 4, "length": 5, "hidden": 6}
+    net = model(**(sizes | options)).double()
+    with torch.no_grad():
+        for p in net.parameters():
+            p.uniform_(-0.7, 0.7)
+    return net
+
+
+def train_step(
+    reg: Regularizer, optimizer: torch.optim.Optimizer, w: Tensor, loss: Callable[[Tensor], Tensor]
+) -> None:
+    """One optimiser step with the regulariser's moments around it, in the learner's order."""
+    optimizer.zero_grad()
+    (loss(w) + reg.penalty(w)).backward()
+    with torch.no_grad():
+        reg.before_step(w)
+        optimizer.step()
+        reg.after_step(w, optimizer.state.get(w, {}))

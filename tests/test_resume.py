@@ -1,0 +1,61 @@
+"""The same command gives the same numbers, bit for bit, however often it is cut off on the way."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from runs import checkpoint, metrics, small_run
+
+STEPS = 18  # three epochs of six
+
+
+class Crash(pl.Callback):
+    """Raises at the end of step `at`, as a bug or a full disk would."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def on_train_batch_end(self, trainer, *args) -> None:
+        if trainer.global_step == self.at:
+            raise RuntimeError("crash")
+
+
+def assert_same_run(a: Path, b: Path) -> None:
+    assert metrics(a) == metrics(b)
+    first, second = checkpoint(a), checkpoint(b)
+    for part in ("state_dict", "optimizer_states", "isogain", "SeqMNIST", "global_step"):
+        torch.testing.assert_close(first[part], second[part], rtol=0, atol=0, equal_nan=True)
+    with np.load(a / "spectra.npz") as x, np.load(b / "spectra.npz") as y:
+        assert x.files == y.files
+        for name in x.files:
+            np.testing.assert_array_equal(x[name], y[name])
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("whole") / "run"
+    small_run(out)
+    return out
+
+
+def test_the_same_command_and_seed_give_bitwise_the_same_run(whole, tmp_path):
+    small_run(tmp_path / "again")
+    assert_same_run(whole, tmp_path / "again")
+
+
+def test_another_seed_gives_another_run(whole, tmp_path):
+    small_run(tmp_path / "other", "seed=1")
+    assert metrics(whole) != metrics(tmp_path / "other")
+
+
+@pytest.mark.parametrize("every", ["null", "4", "6", "1"])
+@pytest.mark.parametrize("at", [3, 6, 9, 12, 13, 17])
+def test_a_resumed_run_ends_bitwise_where_the_uninterrupted_one_ends(whole, tmp_path, every, at):
+    out = tmp_path / "cut"
+    option = f"callbacks.checkpoints.every={every}"
+    with pytest.raises(RuntimeError, match="crash"):
+        small_run(out, option, extra={"crash": Crash(at)})
+    small_run(out, option, "resume=true")
+    assert_same_run(whole, out)
