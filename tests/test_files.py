@@ -35,3 +35,13 @@ def test_a_block_that_fails_before_it_writes_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError), replaced(tmp_path / "record"):
         raise RuntimeError
     assert not list(tmp_path.iterdir())
+
+
+def test_a_reader_of_the_old_file_reads_it_to_its_end(tmp_path):
+    """The new file is put in place of the old one; it is not written over it."""
+    path = tmp_path / "record"
+    path.write_text("old")
+    with path.open() as reader:
+        with replaced(path) as part:
+            part.write_text("new")
+        assert reader.read() == "old"

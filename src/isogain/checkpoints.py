@@ -35,7 +35,7 @@ def load(path: Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises whatever its unpickler and zip reader raise
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CheckpointError(f"ckpt={path}: not a readable checkpoint ({reason})") from None
     if (
         not isinstance(checkpoint, dict)
@@ -46,9 +46,11 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def newest_good(folder: Path) -> tuple[Path, dict[str, Any]] | None:
-    """The readable checkpoint in `folder` with the most steps, loaded; unreadable ones are named in the log."""
+    """The readable checkpoint in `folder` with the most steps, of equals the latest; unreadable ones are logged."""
     good = []
-    for path in sorted(folder.glob("*.ckpt")):
+    for path in sorted(
+        folder.glob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns, reverse=True
+    ):
         try:
             good.append((path, load(path)))
         except CheckpointError as error:

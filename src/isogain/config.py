@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import re
 import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -26,7 +27,16 @@ def parts(config: DictConfig) -> dict[str, Any]:
     found = list(mistakes(plain))
     if found:
         raise ConfigError("\n".join(found))
-    return {key: _built(value, key) for key, value in plain.items() if key != "_target_"}
+    built, refused = {}, []
+    for key, value in plain.items():
+        if key != "_target_":
+            try:
+                built[key] = _built(config, key, value)
+            except ConfigError as error:
+                refused.append(str(error))
+    if refused:
+        raise ConfigError("\n".join(refused))
+    return built
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:
@@ -67,14 +77,24 @@ def _misfits(target: Callable, options: Mapping[str, Any], path: str) -> Iterato
             yield f"{_join(path, key)}={_said(value)}: must be {_words(hints[key])}"
 
 
-def _built(node: Any, path: str) -> Any:
+def _built(config: DictConfig, key: str, plain: Any) -> Any:
     try:
-        return instantiate(node, _convert_="all") if isinstance(node, Mapping) else node
+        return instantiate(plain, _convert_="all") if isinstance(plain, Mapping) else plain
     except InstantiationException as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
-        raise ConfigError(
-            f"{error.full_key if hasattr(error, 'full_key') else path}: {reason}"
-        ) from None
+        path = re.search(r"full_key: (\S+)", str(error))
+        path = _join(key, path[1] if path else "")
+        option = f"{path}.{reason.split()[0]}"
+        source = _interpolation(config, option)
+        raise ConfigError(f"{path}.{reason}{source}") from None
+
+
+def _interpolation(config: DictConfig, path: str) -> str:
+    """Where the value at `path` comes from, if from another key, as the end of an error message."""
+    parent = OmegaConf.select(config, path.rpartition(".")[0])
+    name = path.rpartition(".")[2]
+    raw = OmegaConf.to_container(parent).get(name) if parent is not None else None
+    return f" ({path} is {raw})" if isinstance(raw, str) and raw.startswith("${") else ""
 
 
 def _hints(target: Callable) -> dict[str, Any]:
@@ -123,4 +143,4 @@ def _said(value: Any) -> str:
 
 
 def _join(path: str, key: str) -> str:
-    return f"{path}.{key}".lstrip(".")
+    return f"{path}.{key}".strip(".")

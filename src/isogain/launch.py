@@ -75,11 +75,15 @@ def main(hydra_main: Callable[[], Any], conf: Path) -> None:
 
 
 def _quieten() -> None:
-    """Leave out what Lightning says of itself, and of its own use of torch, to users who can do nothing about it."""
+    """Leave out what Lightning and torch say to users who can do nothing about it."""
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", category=FutureWarning, module="pytorch_lightning")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    # cuDNN copies our stacked weights into one block at every call: small beside the recurrence
+    warnings.filterwarnings(
+        "ignore", message="RNN module weights are not part of single contiguous"
+    )
 
 
 def _told(error: Exception) -> int:

@@ -60,12 +60,12 @@ class Learner(pl.LightningModule):
         self.examples += len(batch[1])
         penalty = sum(self.reg.penalty(w) for w in self.kernels())
         total = loss + penalty
-        bad = ~torch.isfinite(total.detach()) & (self.tally[BAD_STEP] == 0)
-        self.tally[BAD_STEP] += bad * (self.global_step + 1)
-        if total.device.type == "cpu":  # elsewhere the look would wait for the device: see `flush`
-            self._stop_if_diverged(
-                "train/loss" if not torch.isfinite(loss) else "the penalty", total
-            )
+        if total.is_cpu:
+            values = {"train/loss": loss.detach(), "the penalty": penalty.detach()}
+            _stop_unless_finite(values, self.global_step)
+        else:  # a look would wait for the device, so `flush` takes it
+            bad = ~torch.isfinite(total.detach()) & (self.tally[BAD_STEP] == 0)
+            self.tally[BAD_STEP] += bad * (self.global_step + 1)
         return total
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -97,8 +97,15 @@ class Learner(pl.LightningModule):
     def on_test_epoch_end(self) -> None:
         self.flush("test")
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return self.optim(self.net)
+    def configure_optimizers(self) -> dict[str, Any]:
+        optimizer = self.optim(self.net)
+        scheduler = self.optim.scheduler(optimizer, self.trainer.estimated_stepping_batches)
+        if scheduler is None:
+            return {"optimizer": optimizer}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         for logger in self.trainer.loggers:
@@ -136,23 +143,20 @@ class Learner(pl.LightningModule):
 
         The one wait for the device in training. Raises Divergence where a loss was not finite.
         """
-        loss, hits, examples, _ = self.tally.tolist()
+        loss, hits, examples, bad_step = self.tally.tolist()
         if examples == 0:
             return {}
         values = {f"{split}/loss": loss / examples}
         if self.hits is not None:
             values[f"{split}/acc"] = hits / examples
-        self._stop_if_diverged(f"{split}/loss", values[f"{split}/loss"])
-        if not math.isfinite(values[f"{split}/loss"]):
-            raise Divergence(f"{split}/loss", values[f"{split}/loss"], self.global_step)
+        step = int(bad_step) - 1 if bad_step else self.global_step
+        _stop_unless_finite({f"{split}/loss": loss / examples}, step)
+        if bad_step:
+            raise Divergence("the penalty", math.nan, step)
         self.tally.zero_()
         self.metrics |= values
         record(self.trainer, values)
         return values
-
-    def _stop_if_diverged(self, quantity: str, value: float | Tensor) -> None:
-        if bad_step := int(self.tally[BAD_STEP]):
-            raise Divergence(quantity, float(value), bad_step - 1)
 
     def _after_step(self, w: Tensor, state: dict[str, Tensor]) -> None:
         try:
@@ -175,3 +179,9 @@ class TrainingMetrics(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, learner: Learner) -> None:
         learner.flush("train")
+
+
+def _stop_unless_finite(values: dict[str, float | Tensor], step: int) -> None:
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise Divergence(name, float(value), step)

@@ -28,12 +28,19 @@ def orthogonality_gap(w: Tensor, gain: float = 1.0) -> Tensor:
     return torch.linalg.matrix_norm(gram_error(w, gain)) / min(w.shape[-2:]) ** 0.5
 
 
+def check_finite(w: Tensor) -> None:
+    """Raise torch.linalg.LinAlgError unless every entry is finite; LAPACK itself notices only some that are not."""
+    if not torch.isfinite(w).all():
+        raise torch.linalg.LinAlgError("the matrix has entries that are not finite")
+
+
 def polar(w: Tensor) -> Tensor:
     """The nearest orthogonal matrix in Frobenius norm, UVᵀ of the thin SVD: (..., n, k) -> (..., n,
     k).
 
     Raises torch.linalg.LinAlgError where W is not finite. Higham 1986, section 2.
     """
+    check_finite(w)
     u, _, vh = torch.linalg.svd(w, full_matrices=False)
     return u @ vh
 

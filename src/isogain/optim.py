@@ -5,11 +5,14 @@ Options of all: `lr` > 0, `kernel_lr` >= 0 (None: lr), `grad_clip` > 0, the larg
 whole gradient (None: no clipping).
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
+from typing import Literal
 
 import torch
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
+from torch.optim.lr_scheduler import LambdaLR
 
 from isogain.models.base import Network
 from isogain.ranges import at_least, between, positive
@@ -24,13 +27,24 @@ def kernel_parameters(net: Network) -> Iterator[nn.Parameter]:
             yield getattr(module, name)
 
 
+Schedule = Literal["constant", "linear", "cosine"]
+FACTORS: dict[str, Callable[[float], float]] = {
+    "constant": lambda t: 1.0,
+    "linear": lambda t: 1 - t,
+    "cosine": lambda t: (1 + math.cos(math.pi * t)) / 2,
+}
+
+
 class Optim:
     """Learning rates, clipping and the two parameter groups."""
 
-    def __init__(self, lr: float, kernel_lr: float | None, grad_clip: float | None) -> None:
+    def __init__(
+        self, lr: float, kernel_lr: float | None, grad_clip: float | None, schedule: Schedule
+    ) -> None:
         self.lr = positive("lr", lr)
         self.kernel_lr = lr if kernel_lr is None else at_least("kernel_lr", kernel_lr, 0)
         self.grad_clip = None if grad_clip is None else positive("grad_clip", grad_clip)
+        self.schedule = schedule
 
     def groups(self, net: Network) -> list[dict]:
         """Everything but the kernels at `lr`, then the kernels at `kernel_lr`."""
@@ -38,6 +52,13 @@ class Optim:
         ours = {id(p) for p in kernels}
         others = [p for p in net.parameters() if id(p) not in ours]
         return [{"params": others, "lr": self.lr}, {"params": kernels, "lr": self.kernel_lr}]
+
+    def scheduler(self, optimizer: torch.optim.Optimizer, steps: float) -> LambdaLR | None:
+        """The schedule over `steps` optimiser steps, to be stepped after each; None for constant rates."""
+        if self.schedule == "constant":
+            return None
+        factor = FACTORS[self.schedule]
+        return LambdaLR(optimizer, lambda step: factor(min(step / steps, 1.0)))
 
     def __call__(self, net: Network) -> torch.optim.Optimizer:
         raise NotImplementedError
@@ -52,8 +73,9 @@ class SGD(Optim):
         momentum: float = 0.0,
         kernel_lr: float | None = None,
         grad_clip: float | None = None,
+        schedule: Schedule = "cosine",
     ) -> None:
-        super().__init__(lr, kernel_lr, grad_clip)
+        super().__init__(lr, kernel_lr, grad_clip, schedule)
         self.momentum = between("momentum", momentum, 0, 1)
 
     def __call__(self, net: Network) -> torch.optim.SGD:
@@ -70,8 +92,9 @@ class Adam(Optim):
         beta2: float = 0.999,
         kernel_lr: float | None = None,
         grad_clip: float | None = None,
+        schedule: Schedule = "cosine",
     ) -> None:
-        super().__init__(lr, kernel_lr, grad_clip)
+        super().__init__(lr, kernel_lr, grad_clip, schedule)
         self.betas = between("beta1", beta1, 0, 1), between("beta2", beta2, 0, 1)
 
     def __call__(self, net: Network) -> torch.optim.Adam:
@@ -88,8 +111,9 @@ class RMSprop(Optim):
         momentum: float = 0.0,
         kernel_lr: float | None = None,
         grad_clip: float | None = None,
+        schedule: Schedule = "cosine",
     ) -> None:
-        super().__init__(lr, kernel_lr, grad_clip)
+        super().__init__(lr, kernel_lr, grad_clip, schedule)
         self.alpha = between("alpha", alpha, 0, 1)
         self.momentum = between("momentum", momentum, 0, 1)
 

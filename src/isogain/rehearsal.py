@@ -30,6 +30,9 @@ def rehearse(
         raise ConfigError(
             f"model={model.func.__name__.lower()} reads a sequence and {type(data).__name__} is flat: use data=seqmnist"
         )
+    for name in ("n_in", "n_out", "length"):
+        if name in model.keywords:
+            raise ConfigError(f"model.{name}: comes from the data and cannot be set")
     try:
         with torch.device("meta"):
             net = model(n_in=data.n_in, n_out=data.n_out, length=data.length)

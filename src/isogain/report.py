@@ -20,10 +20,7 @@ def start_table(
 ) -> str:
     """Model, kernels, parameters, init, reg, data, optimiser, device and `others`, a line each."""
     net, optim = learner.net, learner.optim
-    kernels = ", ".join(
-        f"{name} {tuple(w.shape)}"
-        for (_, name), w in zip(net.kernels(), learner.kernels(), strict=True)
-    )
+    kernels = ", ".join(f"{name} {tuple(w.shape)}" for name, w in net.named_kernels())
     rates = f"lr {optim.lr:g}, kernels {optim.kernel_lr:g}" + (
         f", clip {optim.grad_clip:g}" if optim.grad_clip else ""
     )

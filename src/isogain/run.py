@@ -118,7 +118,8 @@ def _outcome(
 
 def _numbers(fitter: pl.Trainer, learner: Learner) -> dict[str, Any]:
     epochs = fitter.fit_loop.epoch_progress.current.processed
-    return {**learner.metrics, "steps": fitter.global_step, "epochs": epochs}
+    known = {name: value for name, value in learner.metrics.items() if value is not None}
+    return {**known, "steps": fitter.global_step, "epochs": epochs}
 
 
 def _circumstances(fitter: pl.Trainer, seed: int, started: float) -> dict[str, Any]:

@@ -49,8 +49,7 @@ class Checkpoints(Checkpoint):
                 shutil.copyfile(last, part)
 
     def on_train_end(self, trainer: pl.Trainer, learner: Learner) -> None:
-        if trainer.global_step != self._saved_at:
-            self._save_last(trainer)
+        self._save_last(trainer)  # again at the same step, now with what was measured at the end
 
     def state_dict(self) -> dict[str, Any]:
         return {"best_score": self.best_score, "best_epoch": self.best_epoch}
@@ -60,7 +59,7 @@ class Checkpoints(Checkpoint):
 
     def _save_last(self, trainer: pl.Trainer) -> Path:
         last = Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt"
-        if trainer.is_global_zero and last.exists():
+        if trainer.is_global_zero and last.exists() and trainer.global_step != self._saved_at:
             os.replace(last, last.with_name("previous.ckpt"))
         trainer.save_checkpoint(last, weights_only=False)
         self._saved_at = trainer.global_step

@@ -11,13 +11,13 @@ def gradient_norms(net: Network) -> dict[str, float]:
 
     One transfer from the device, however many parameters.
     """
-    kernels = {id(getattr(module, name)) for module, name in net.kernels()}
+    kernels = {id(w): name for name, w in net.named_kernels()}
     labels, norms = [], []
     for name, p in net.named_parameters():
         if p.grad is None:
             continue
         if id(p) in kernels:
-            labels += net.labels(name, p)
+            labels += net.labels(kernels[id(p)], p)
             norms.append(torch.linalg.matrix_norm(p.grad).flatten())
         else:
             labels.append(name.replace(".", "/"))

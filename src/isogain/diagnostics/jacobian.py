@@ -9,6 +9,7 @@ import copy
 import torch
 from torch import Tensor
 
+from isogain.linalg import check_finite
 from isogain.models.base import Network
 
 BLOCK = 8  # examples at once: more fall out of a CPU's cache
@@ -27,7 +28,9 @@ def jacobian_spectrum(net: Network, x: Tensor) -> Tensor:
     finite.
     """
     precise = copy.deepcopy(net).double().requires_grad_(False)
-    s = torch.linalg.svdvals(jacobian(precise, x.double()))
+    matrices = jacobian(precise, x.double())
+    check_finite(matrices)
+    s = torch.linalg.svdvals(matrices)
     noise = s[:, :1] * s.shape[-1] * torch.finfo(s.dtype).eps
     return s.log().masked_fill(s <= noise, -torch.inf)
 

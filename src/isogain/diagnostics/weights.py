@@ -11,8 +11,8 @@ from isogain.models.base import Network
 def kernel_spectra(net: Network) -> dict[str, Tensor]:
     """Singular values of every kernel, in float64; name -> (matrices, min(n, k)), descending."""
     return {
-        name: torch.linalg.svdvals(getattr(module, name).double()).flatten(0, -2)
-        for module, name in net.kernels()
+        name: torch.linalg.svdvals(w.double()).reshape(-1, min(w.shape[-2:]))
+        for name, w in net.named_kernels()
     }
 
 
@@ -20,8 +20,7 @@ def kernel_spectra(net: Network) -> dict[str, Tensor]:
 def kernel_gaps(net: Network, gain: float) -> dict[str, float]:
     """`linalg.orthogonality_gap` at `gain` of every matrix of every kernel, in float64; label -> gap."""
     gaps: dict[str, float] = {}
-    for module, name in net.kernels():
-        w = getattr(module, name)
+    for name, w in net.named_kernels():
         labels = net.labels(name, w)
         gaps |= zip(labels, orthogonality_gap(w.double(), gain).flatten().tolist(), strict=True)
     return gaps

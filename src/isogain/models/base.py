@@ -46,6 +46,12 @@ class Network(nn.Module):
         """The matrices under study, as (module, parameter name); each parameter is (..., n, k)."""
         raise NotImplementedError
 
+    def named_kernels(self) -> Iterator[tuple[str, Tensor]]:
+        """The kernels under names that are theirs alone: the module's path and the parameter's name."""
+        paths = {module: path for path, module in self.named_modules()}
+        for module, name in self.kernels():
+            yield "/".join([*filter(None, paths[module].split(".")), name]), getattr(module, name)
+
     def labels(self, name: str, w: Tensor) -> list[str]:
         """One label a matrix of the kernel `w` called `name`, in row-major order of its leading axes."""
         places = product(*(range(n) for n in w.shape[:-2]))

@@ -66,7 +66,15 @@ class LSTM(Network):
         ]
         h0 = x.new_zeros(self.depth, len(x), self.hidden)
         out = torch._VF.lstm(
-            x.transpose(0, 1), (h0, h0), weights, True, self.depth, 0.0, self.training, False, False
+            x.transpose(0, 1),
+            (h0, h0),
+            weights,
+            True,
+            self.depth,
+            0.0,
+            torch.is_grad_enabled(),
+            False,
+            False,
         )[0]
         return self.output(out[-1])
 

@@ -35,7 +35,7 @@ class RNN(Network):
         self.input = nn.ModuleList(
             nn.Linear(hidden if layer else n_in, hidden) for layer in range(depth)
         )
-        bound = float(__import__("os").environ.get("B", "1")) * hidden**-0.5
+        bound = hidden**-0.5  # as torch.nn.RNN
         for linear in self.input:
             nn.init.uniform_(linear.weight, -bound, bound)
             nn.init.zeros_(linear.bias)
@@ -93,4 +93,6 @@ class RNN(Network):
         ]
         fused = torch._VF.rnn_tanh if self.activation == "tanh" else torch._VF.rnn_relu
         h0 = x.new_zeros(self.depth, x.shape[1], self.hidden)
-        return fused(x, h0, weights, True, self.depth, 0.0, self.training, False, False)[0][-1]
+        return fused(x, h0, weights, True, self.depth, 0.0, torch.is_grad_enabled(), False, False)[
+            0
+        ][-1]

@@ -1,0 +1,292 @@
+"""End to end: every regulariser with every model, what a run leaves behind, and how it may end."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from runs import CONF, checkpoint, composed, metrics, small_run, summary
+
+from isogain.errors import CheckpointError, ConfigError, DataError
+from isogain.linalg import orthogonality_gap
+
+MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+REGS = sorted(path.stem for path in (CONF / "reg").glob("*.yaml"))
+INITS = sorted(path.stem for path in (CONF / "init").glob("*.yaml"))
+OPTIMS = sorted(path.stem for path in (CONF / "optim").glob("*.yaml"))
+FILES = {
+    "config.yaml",
+    "overrides.yaml",
+    "metrics.csv",
+    "summary.json",
+    "spectra.npz",
+    "checkpoints",
+}
+
+
+@pytest.mark.parametrize("reg", REGS)
+@pytest.mark.parametrize("model", MODELS)
+def test_every_reg_trains_every_model(tmp_path, model, reg):
+    numbers = small_run(
+        tmp_path / "run", f"model={model}", f"reg={reg}", "trainer.max_steps=2", "init.gain=1.1"
+    )
+    assert numbers["status"] == "finished" and numbers["steps"] == 2
+    assert 0 <= numbers["test/acc"] <= 1 and math.isfinite(numbers["test/loss"])
+    if reg in ("hard", "manifold"):
+        assert numbers["gap/worst"] < 1e-5
+
+
+@pytest.mark.parametrize("init", INITS)
+@pytest.mark.parametrize("optim", OPTIMS)
+def test_every_init_trains_with_every_optimiser(tmp_path, init, optim):
+    options = (f"init={init}", f"optim={optim}", "reg=manifold", "trainer.max_steps=2")
+    assert small_run(tmp_path / "run", *options)["status"] == "finished"
+
+
+@pytest.mark.parametrize("data", ["data=mnist", "data.order=pixels", "data.order=permuted"])
+def test_an_mlp_reads_flat_images_and_sequences_alike(tmp_path, data):
+    assert small_run(tmp_path / "run", "model=mlp", data, "trainer.max_steps=1")["steps"] == 1
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> tuple[Path, dict]:
+    out = tmp_path_factory.mktemp("finished") / "run"
+    return out, small_run(out, "seed=3")
+
+
+def test_a_run_folder_holds_the_record(finished):
+    out, numbers = finished
+    assert FILES <= {path.name for path in out.iterdir()}
+    assert {path.name for path in (out / "checkpoints").iterdir()} == {
+        "best.ckpt",
+        "last.ckpt",
+        "previous.ckpt",
+    }
+    assert json.loads(json.dumps({k: v for k, v in numbers.items() if v is not None})) == summary(
+        out
+    )
+
+
+def test_the_summary_is_flat_and_says_what_design_lists(finished):
+    found = summary(finished[0])
+    listed = """status test/acc test/loss val/acc val/acc_best epoch_best train/loss steps epochs seconds
+        examples_per_second gap/final gap/worst jacobian/mean_square jacobian/log_max jacobian/log_min seed device
+        versions git"""
+    assert set(listed.split()) - {"git"} <= found.keys()
+    assert not any(isinstance(value, dict | list) for value in found.values())
+    assert (found["steps"], found["epochs"], found["seed"]) == (18, 3, 3)
+
+
+def test_the_summary_agrees_with_the_rows(finished):
+    rows, found = metrics(finished[0]), summary(finished[0])
+    last = {name: [float(row[name]) for row in rows if row.get(name)] for name in rows[0]}
+    assert found["gap/final"] == last["gap/max"][-1] and found["gap/worst"] == max(last["gap/max"])
+    assert (
+        found["val/acc_best"] == max(last["val/acc"]) and found["test/acc"] == last["test/acc"][-1]
+    )
+    assert found["epoch_best"] == int(np.argmax(last["val/acc"]))
+
+
+def test_steps_in_the_metrics_increase_and_begin_before_the_first_update(finished):
+    rows = metrics(finished[0])
+    steps = [int(row["step"]) for row in rows]
+    assert steps == sorted(set(steps)) and steps[0] == 0 and steps[-1] == 18
+    assert (
+        float(rows[0]["gap/max"]) < 1e-5
+        and rows[0]["jacobian/q50"]
+        and rows[0]["grad/recurrent/000"]
+    )
+
+
+def test_spectra_are_named_and_carry_their_steps(finished):
+    with np.load(finished[0] / "spectra.npz") as arrays:
+        assert arrays["jacobian/spectrum"].shape == (4, 2, 8)
+        assert arrays["jacobian/spectrum/step"].tolist() == [0, 7, 14, 18]
+        assert arrays["weights/recurrent"].shape == (5, 1, 8)
+        np.testing.assert_allclose(arrays["weights/recurrent"][0], 1, atol=1e-6)
+
+
+def test_the_best_checkpoint_is_of_the_epoch_with_the_best_accuracy(finished):
+    out, numbers = finished
+    assert checkpoint(out, "best")["global_step"] == 6 * (numbers["epoch_best"] + 1)
+    assert checkpoint(out)["global_step"] == 18
+
+
+def test_a_folder_holds_one_run(finished):
+    with pytest.raises(ConfigError, match=f"out={finished[0]}: holds a run already"):
+        small_run(finished[0])
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path):
+    small_run(tmp_path / "run", "trainer.max_epochs=1")
+    rows, found = metrics(tmp_path / "run"), summary(tmp_path / "run")
+    small_run(tmp_path / "run", "trainer.max_epochs=1", "resume=true")
+    assert metrics(tmp_path / "run") == rows
+    same = (
+        "status",
+        "test/acc",
+        "val/acc_best",
+        "gap/worst",
+        "steps",
+        "epochs",
+        "jacobian/log_max",
+    )
+    assert {k: summary(tmp_path / "run")[k] for k in same} == {k: found[k] for k in same}
+
+
+def test_a_run_from_a_checkpoint_ends_bitwise_where_the_uninterrupted_one_ends(tmp_path):
+    constant = "optim.schedule=constant"  # the others depend on the length of the run
+    small_run(tmp_path / "whole", constant)
+    small_run(tmp_path / "first", constant, "trainer.max_epochs=1")
+    start = tmp_path / "first" / "checkpoints" / "last.ckpt"
+    small_run(tmp_path / "second", constant, f"ckpt={start}")
+    for part in ("state_dict", "optimizer_states", "SeqMNIST"):
+        whole, second = checkpoint(tmp_path / "whole")[part], checkpoint(tmp_path / "second")[part]
+        torch.testing.assert_close(whole, second, rtol=0, atol=0)
+    assert int(metrics(tmp_path / "second")[0]["step"]) > 6
+
+
+def test_a_checkpoint_with_nothing_left_to_train_is_refused(finished, tmp_path):
+    ckpt = finished[0] / "checkpoints" / "last.ckpt"
+    with pytest.raises(CheckpointError, match="has 3 epochs behind it; raise trainer.max_epochs"):
+        small_run(tmp_path / "run", f"ckpt={ckpt}")
+
+
+@pytest.mark.parametrize(
+    ("option", "difference"),
+    [
+        ("model.hidden=9", r"recurrent is \(1, 8, 8\) there and \(1, 9, 9\) in the model"),
+        ("model.activation=modrelu", "it has no beta, which the model needs"),
+        ("model=lstm", r"recurrent is \(1, 8, 8\) there and \(1, 4, 8, 8\) in the model"),
+    ],
+)
+def test_a_checkpoint_of_another_model_is_refused_with_the_first_difference(
+    finished, tmp_path, option, difference
+):
+    ckpt = finished[0] / "checkpoints" / "last.ckpt"
+    with pytest.raises(CheckpointError, match=difference):
+        small_run(tmp_path / "run", option, f"ckpt={ckpt}", "trainer.max_epochs=9")
+    assert not (tmp_path / "run").exists()
+
+
+def test_divergence_is_an_outcome_with_its_step(tmp_path):
+    numbers = small_run(
+        tmp_path / "run", "optim=sgd", "optim.lr=1e30", "model.activation=linear", "reg=none"
+    )
+    assert numbers["status"] == "diverged"
+    assert numbers["error"].startswith("train/loss is ") and "at step 1" in numbers["error"]
+    assert numbers["steps"] == 1 and "test/acc" not in numbers
+    assert int(metrics(tmp_path / "run")[0]["step"]) == 0
+
+
+def test_a_penalty_that_overflows_is_named(tmp_path):
+    numbers = small_run(tmp_path / "run", "reg.strength=1e38", "init=gaussian", "init.gain=1")
+    assert numbers["status"] == "diverged" and numbers["error"].startswith("the penalty is inf")
+
+
+@pytest.mark.parametrize("reg", ["hard", "manifold"])
+def test_a_kernel_that_is_not_finite_is_a_divergence(tmp_path, reg):
+    class Poison(pl.Callback):
+        def on_before_optimizer_step(self, trainer, learner, optimizer) -> None:
+            learner.net.recurrent.grad.fill_(torch.nan)
+
+    numbers = small_run(tmp_path / "run", f"reg={reg}", extra={"poison": Poison()})
+    assert numbers["status"] == "diverged" and numbers["error"].startswith("a kernel is nan")
+
+
+class Raises(pl.Callback):
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def on_train_batch_end(self, trainer, *args) -> None:
+        if trainer.global_step == 8:
+            raise self.error
+
+
+def test_an_interrupted_run_says_so_and_how_to_go_on(tmp_path):
+    with pytest.raises(KeyboardInterrupt, match="interrupted at step 8; .* resume=true goes on"):
+        small_run(tmp_path / "run", extra={"raises": Raises(KeyboardInterrupt())})
+    found = summary(tmp_path / "run")
+    assert found["status"] == "interrupted" and found["steps"] == 8 and found["epochs"] == 1
+    assert small_run(tmp_path / "run", "resume=true")["status"] == "finished"
+
+
+def test_a_failed_run_keeps_its_numbers_and_names_the_error(tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        small_run(tmp_path / "run", extra={"raises": Raises(ZeroDivisionError("oops"))})
+    found = summary(tmp_path / "run")
+    assert (found["status"], found["error"], found["steps"]) == (
+        "failed",
+        "ZeroDivisionError: oops",
+        8,
+    )
+    assert len(metrics(tmp_path / "run")) >= 3
+
+
+@pytest.mark.parametrize("damage", [b"", b"junk", None])
+def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(tmp_path, damage):
+    with pytest.raises(ZeroDivisionError):
+        small_run(
+            tmp_path / "run",
+            "callbacks.checkpoints.every=2",
+            extra={"raises": Raises(ZeroDivisionError())},
+        )
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:1000] if damage is None else damage)
+    small_run(tmp_path / "run", "resume=true")
+    small_run(tmp_path / "whole")
+    assert metrics(tmp_path / "run") == metrics(tmp_path / "whole")
+
+
+def test_resume_without_a_checkpoint_starts_from_the_beginning(finished, tmp_path):
+    small_run(tmp_path / "run", "seed=3", "resume=true")
+    assert metrics(tmp_path / "run") == metrics(finished[0])
+
+
+def test_damaged_data_is_found_before_training(tmp_path):
+    (tmp_path / "train-images-idx3-ubyte.xz").write_bytes(b"junk")
+    with pytest.raises(DataError, match="train-images-idx3-ubyte.xz"):
+        small_run(tmp_path / "run", f"data.root={tmp_path}")
+
+
+def test_clipping_acts_on_what_the_regulariser_left_of_the_gradient(tmp_path):
+    norms = []
+
+    class Look(pl.Callback):
+        def on_before_zero_grad(self, trainer, learner, optimizer) -> None:
+            grads = [p.grad for p in learner.parameters() if p.grad is not None]
+            norms.append(
+                float(torch.linalg.vector_norm(torch.cat([g.flatten() for g in grads])))
+                if grads
+                else 0.0
+            )
+
+    small_run(
+        tmp_path / "run",
+        "optim.grad_clip=0.01",
+        "reg=manifold",
+        "trainer.max_steps=3",
+        extra={"look": Look()},
+    )
+    assert max(norms) == pytest.approx(0.01, rel=1e-4)
+
+
+def test_a_kernel_learning_rate_of_zero_freezes_the_kernels_alone(tmp_path):
+    out = tmp_path / "run"
+    small_run(out, "optim.kernel_lr=0", "reg=none", "trainer.max_epochs=1", "optim=sgd")
+    assert orthogonality_gap(checkpoint(out)["state_dict"]["net.recurrent"]).item() < 1e-5
+    assert summary(out)["gap/final"] == pytest.approx(float(metrics(out)[0]["gap/max"]), abs=1e-6)
+
+
+def test_rates_follow_their_schedule_to_zero(tmp_path):
+    small_run(tmp_path / "run", "optim.schedule=cosine", "trainer.max_epochs=1")
+    groups = checkpoint(tmp_path / "run")["optimizer_states"][0]["param_groups"]
+    assert [group["lr"] for group in groups] == pytest.approx([0, 0], abs=1e-12)
+
+
+def test_the_composed_config_has_every_group(tmp_path):
+    groups = {path.name for path in CONF.iterdir() if path.is_dir()} - {"experiment"}
+    assert groups <= set(composed())
