@@ -14,7 +14,7 @@ test: $(READY)
 
 bench: $(VENV)/.bench
 	@$(VENV)/bin/python benchmarks/recurrence.py
-	@$(VENV)/bin/python benchmarks/epoch.py
+	@PYTHONPATH=$(VENV)/bench $(VENV)/bin/python benchmarks/epoch.py --torchvision
 
 lint: $(READY)
 	@$(VENV)/bin/ruff check .
@@ -25,6 +25,7 @@ $(READY): pyproject.toml constraints.txt
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,plots]'
 	@touch $@
 
+# torchvision stays out of the environment proper: where it is installed, torchmetrics imports it (1 to 2 s a start)
 $(VENV)/.bench: $(READY)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/bench torchvision==0.29.1
 	@touch $@

@@ -115,6 +115,23 @@ def test_the_best_checkpoint_is_of_the_epoch_with_the_best_accuracy(finished):
     assert checkpoint(out)["global_step"] == 18
 
 
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("reg", ["gain", "manifold"])
+def test_mixed_precision_leaves_kernels_and_constraints_in_float32(tmp_path, model, reg):
+    out = tmp_path / "run"
+    options = (f"model={model}", f"reg={reg}", "trainer.precision=bf16-mixed", "trainer.max_steps=3")
+    assert small_run(out, *options)["gap/worst"] < (1e-5 if reg == "manifold" else 0.1)
+    assert {w.dtype for w in checkpoint(out)["state_dict"].values()} == {torch.float32}
+
+
+def test_gradients_accumulate_to_those_of_the_larger_batch(tmp_path):
+    small_run(tmp_path / "one", "data.batch_size=64", "trainer.max_steps=3")
+    options = ("trainer.accumulate_grad_batches=2", "trainer.max_steps=3")
+    small_run(tmp_path / "two", *options)
+    one, two = (checkpoint(tmp_path / name)["state_dict"] for name in ("one", "two"))
+    torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-5)
+
+
 def test_a_folder_holds_one_run(finished):
     with pytest.raises(ConfigError, match=f"out={finished[0]}: holds a run already"):
         small_run(finished[0])

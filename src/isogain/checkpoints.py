@@ -1,6 +1,7 @@
 """Checkpoints that are whole or absent, hold no code, and are told apart from damaged ones."""
 
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import Tensor
 
-from isogain.errors import CheckpointError
+from isogain.errors import CheckpointError, UserError
 from isogain.files import replaced
 
 log = logging.getLogger(__name__)
@@ -21,8 +22,16 @@ class WholeFileIO(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with replaced(Path(path)) as part:
-            torch.save(checkpoint, part)
+        try:
+            with replaced(Path(path)) as part:
+                torch.save(checkpoint, part)
+        except (
+            OSError,
+            RuntimeError,
+        ) as error:  # a full disk is a RuntimeError of torch's zip writer
+            full = shutil.disk_usage(Path(path).parent).free < 2**20
+            reason = "the disk is full" if full else str(error).strip().splitlines()[0]
+            raise UserError(f"{path}: cannot be written ({reason})") from None
 
     def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
         return load(Path(path))

@@ -1,5 +1,6 @@
 """From the command line to a run, and from every error back to one line. Heavy imports wait until a run starts."""
 
+import contextlib
 import logging
 import os
 import re
@@ -42,7 +43,7 @@ def job(config: DictConfig) -> float:
         from isogain.rehearsal import rehearse
         from isogain.run import run
 
-        _quieten()
+        quieten()
         built = parts(config)
         rehearse(**built)
         folder.claim(config, hydra.overrides.task, config.resume)
@@ -74,12 +75,14 @@ def main(hydra_main: Callable[[], Any], conf: Path) -> None:
         sys.exit(_told(error))
 
 
-def _quieten() -> None:
+def quieten() -> None:
     """Leave out what Lightning and torch say to users who can do nothing about it."""
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", category=FutureWarning, module="pytorch_lightning")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    # metrics are logged at the end of every epoch too
+    warnings.filterwarnings("ignore", message="The number of training batches")
     # cuDNN copies our stacked weights into one block at every call: small beside the recurrence
     warnings.filterwarnings(
         "ignore", message="RNN module weights are not part of single contiguous"
@@ -100,17 +103,13 @@ def _told(error: Exception) -> int:
 def _put_on_record(folder: RunFolder, error: Exception, in_a_sweep: bool) -> None:
     """A failed run says so in its folder; one that never began leaves none, unless it is a sweep's."""
     if not folder.claimed and not in_a_sweep:
-        return folder.discard()
-    try:
+        folder.discard()
+        return
+    with contextlib.suppress(OSError):  # a full disk, say: the first error is the one to tell
         if not isinstance(error, UserError):
             folder.note(traceback.format_exc())
-        if not (
-            folder.path / "summary.json"
-        ).exists():  # run() wrote a fuller one, or the folder is another run's
+        if not (folder.path / "summary.json").exists():  # run() wrote a fuller one, or another run
             folder.write_summary({"status": "failed", "error": f"{type(error).__name__}: {error}"})
-    except OSError as reason:
-        print(f"error: {folder.path}: {reason.strerror}", file=sys.stderr)
-    return None
 
 
 def _one_line(error: Exception, conf: Path) -> str:

@@ -58,7 +58,8 @@ class Learner(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss = self._tallied(batch)
         self.examples += len(batch[1])
-        penalty = sum(self.reg.penalty(w) for w in self.kernels())
+        with torch.autocast(loss.device.type, enabled=False):  # constraints stay in full precision
+            penalty = sum(self.reg.penalty(w) for w in self.kernels())
         total = loss + penalty
         if total.is_cpu:
             values = {"train/loss": loss.detach(), "the penalty": penalty.detach()}
@@ -170,15 +171,18 @@ class Learner(pl.LightningModule):
 class TrainingMetrics(pl.Callback):
     """When the training sums are read: a callback, since those that save a checkpoint come after all others."""
 
-    def on_train_batch_end(self, trainer: pl.Trainer, learner: Learner, *args: Any) -> None:
-        if trainer.global_step % trainer.log_every_n_steps == 0:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, learner: Learner, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        last = batch_idx + 1 == trainer.num_training_batches
+        if last or trainer.global_step % trainer.log_every_n_steps == 0:
             learner.flush("train")
 
     def on_validation_start(self, trainer: pl.Trainer, learner: Learner) -> None:
         learner.flush("train")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, learner: Learner) -> None:
-        learner.flush("train")
+        learner.flush("train")  # where max_steps ends an epoch early
 
 
 def _stop_unless_finite(values: dict[str, float | Tensor], step: int) -> None:

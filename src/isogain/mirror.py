@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from isogain.errors import UserError
 from isogain.record import Spectrum
 
 
@@ -37,16 +38,22 @@ class Mirror(WandbLogger):
 
     @property
     def experiment(self) -> Any:
-        if self._experiment is None:
-            import wandb
+        if self._experiment is not None:
+            return super().experiment
+        import wandb
 
-            self._wandb_init |= {
-                "config": self._config(),
-                "dir": str(self.folder),
-                "id": self._stable_id(),
-                "settings": wandb.Settings(silent=True, console="off"),
-            }
-        return super().experiment
+        self._wandb_init |= {
+            "config": self._config(),
+            "dir": str(self.folder),
+            "id": self._stable_id(),
+            "settings": wandb.Settings(silent=True, console="off"),
+        }
+        try:
+            return super().experiment
+        except wandb.errors.Error as error:
+            reason = str(error).strip().splitlines()[0].rstrip(".")
+            hint = "WANDB_MODE=offline or logger=csv needs no account and no network"
+            raise UserError(f"logger=wandb: {reason}; {hint}") from None
 
     @rank_zero_only
     def log_event(

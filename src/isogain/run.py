@@ -71,8 +71,11 @@ def run(
     )
     outcome, error = _outcome(fitter, learner, data, start)
     summary = outcome | _numbers(fitter, learner) | _circumstances(fitter, seed, started)
-    record.flush()
-    folder.write_summary(summary)
+    try:
+        record.flush()
+        folder.write_summary(summary)
+    except OSError as full:
+        error = error or full
     _close(fitter, summary)
     if error is not None:
         raise error

@@ -58,9 +58,12 @@ class Checkpoints(Checkpoint):
         self.best_score, self.best_epoch = state["best_score"], state["best_epoch"]
 
     def _save_last(self, trainer: pl.Trainer) -> Path:
-        last = Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt"
-        if trainer.is_global_zero and last.exists() and trainer.global_step != self._saved_at:
-            os.replace(last, last.with_name("previous.ckpt"))
-        trainer.save_checkpoint(last, weights_only=False)
+        folder = Path(trainer.default_root_dir) / "checkpoints"
+        last, fresh = folder / "last.ckpt", folder / "next.ckpt"
+        trainer.save_checkpoint(fresh, weights_only=False)
+        if trainer.is_global_zero:
+            if last.exists() and trainer.global_step != self._saved_at:
+                os.replace(last, folder / "previous.ckpt")
+            os.replace(fresh, last)
         self._saved_at = trainer.global_step
         return last

@@ -20,7 +20,7 @@ class Penalty(Regularizer):
     """
 
     def __init__(
-        self, strength: float = 0.01, gain: float = 1.0, reduction: Literal["sum", "mean"] = "sum"
+        self, strength: float = 1e-3, gain: float = 1.0, reduction: Literal["sum", "mean"] = "sum"
     ) -> None:
         super().__init__()
         self.strength = at_least("strength", strength, 0)
