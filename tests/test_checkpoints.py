@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from isogain.checkpoints import WholeFileIO, first_difference, load, newest_good
-from isogain.errors import CheckpointError
+from isogain.errors import CheckpointError, UserError
 
-GOOD = {"state_dict": {"w": torch.arange(3.0)}, "global_step": 5, "loops": {}}
+GOOD = {"state_dict": {"w": torch.arange(3.0)}, "global_step": 5, "loops": {}, "isogain": {}}
 
 
 def saved(path: Path, age: int = 0, **changed: Any) -> Path:
@@ -46,7 +46,7 @@ def test_a_save_that_fails_midway_leaves_what_was_there_and_no_partial_file(tmp_
     path = tmp_path / "last.ckpt"
     if before:
         saved(path)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(UserError, match=f"^{path}: cannot be written .no space left on device.$"):
         WholeFileIO().save_checkpoint({"w": torch.zeros(1000), "x": Unwritable()}, path)
     assert [file.name for file in tmp_path.iterdir()] == (["last.ckpt"] if before else [])
     assert not before or load(path)["global_step"] == 5

@@ -1,15 +1,17 @@
 """What does not fit together is told before data is read, memory taken or a file written."""
 
+import copy
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from runs import composed
+from runs import checkpoint, composed, small_run
 
 from isogain.config import parts
 from isogain.errors import CheckpointError, ConfigError, UserError
 from isogain.models.base import Network
-from isogain.models.rnn import RNN
 from isogain.rehearsal import rehearse
 
 SMALL = ("model.hidden=4", "logger=csv", "out=run")
@@ -105,16 +107,30 @@ def test_a_rehearsal_reads_no_data_and_writes_no_file(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def saved(path: Path, epochs: int = 1, **changed: torch.Tensor) -> Path:
-    net = RNN(n_in=28, n_out=10, length=28, hidden=4)
-    state = {f"net.{name}": w for name, w in (net.state_dict() | changed).items()}
-    progress = {"epoch_progress": {"current": {"processed": epochs}}}
-    torch.save({"state_dict": state, "global_step": 6, "loops": {"fit_loop": progress}}, path)
-    return path
+@pytest.fixture(scope="module")
+def real(tmp_path_factory) -> dict[str, Any]:
+    """What a run of one epoch of six steps saved."""
+    out = tmp_path_factory.mktemp("real") / "run"
+    small_run(out, *SMALL[:-1], "trainer.max_epochs=1")
+    return checkpoint(out)
 
 
-def test_a_checkpoint_that_fits_passes(tmp_path):
-    rehearsed(f"ckpt={saved(tmp_path / 'a.ckpt')}")
+@pytest.fixture
+def saved(real, tmp_path) -> Callable[..., Path]:
+    """The path of the real checkpoint with `epochs` behind it and some parameters `changed`."""
+
+    def save(epochs: int = 1, **changed: torch.Tensor) -> Path:
+        content = copy.deepcopy(real)
+        content["state_dict"] |= {f"net.{name}": w for name, w in changed.items()}
+        content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"] = epochs
+        torch.save(content, tmp_path / "a.ckpt")
+        return tmp_path / "a.ckpt"
+
+    return save
+
+
+def test_a_checkpoint_that_fits_passes(saved):
+    rehearsed(f"ckpt={saved()}")
 
 
 @pytest.mark.parametrize(
@@ -125,31 +141,29 @@ def test_a_checkpoint_that_fits_passes(tmp_path):
     ],
     ids=["shape", "extra"],
 )
-def test_a_checkpoint_of_another_network_is_told_with_the_first_difference(
-    tmp_path, changed, reason
-):
-    ckpt = saved(tmp_path / "a.ckpt", **changed)
+def test_a_checkpoint_of_another_network_is_told_with_the_first_difference(saved, changed, reason):
+    ckpt = saved(**changed)
     line = told(f"ckpt={ckpt}", error=CheckpointError)
     assert line.startswith(f"ckpt={ckpt}: does not fit the model: {reason}")
 
 
 @pytest.mark.parametrize(("epochs", "limit"), [(3, 3), (5, 3)])
-def test_a_checkpoint_with_nothing_left_to_train_is_refused(tmp_path, epochs, limit):
-    ckpt = saved(tmp_path / "a.ckpt", epochs)
+def test_a_checkpoint_with_nothing_left_to_train_is_refused(saved, epochs, limit):
+    ckpt = saved(epochs)
     line = told(f"ckpt={ckpt}", f"trainer.max_epochs={limit}", error=CheckpointError)
     assert (
         line == f"ckpt={ckpt}: has {epochs} epochs behind it; raise trainer.max_epochs to train on"
     )
 
 
-def test_a_checkpoint_may_go_on_without_an_end_or_to_a_later_one(tmp_path):
-    ckpt = saved(tmp_path / "a.ckpt", 3)
+def test_a_checkpoint_may_go_on_without_an_end_or_to_a_later_one(saved):
+    ckpt = saved(3)
     rehearsed(f"ckpt={ckpt}", "trainer.max_epochs=4")
     rehearsed(f"ckpt={ckpt}", "trainer.max_epochs=-1", "trainer.max_steps=9")
 
 
-def test_a_checkpoint_with_no_step_left_is_refused(tmp_path):
-    ckpt = saved(tmp_path / "a.ckpt")
+def test_a_checkpoint_with_no_step_left_is_refused(saved):
+    ckpt = saved()
     line = told(f"ckpt={ckpt}", "trainer.max_steps=6", error=CheckpointError)
     assert line.startswith(f"ckpt={ckpt}: has 6 steps behind it")
 

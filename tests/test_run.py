@@ -119,7 +119,12 @@ def test_the_best_checkpoint_is_of_the_epoch_with_the_best_accuracy(finished):
 @pytest.mark.parametrize("reg", ["gain", "manifold"])
 def test_mixed_precision_leaves_kernels_and_constraints_in_float32(tmp_path, model, reg):
     out = tmp_path / "run"
-    options = (f"model={model}", f"reg={reg}", "trainer.precision=bf16-mixed", "trainer.max_steps=3")
+    options = (
+        f"model={model}",
+        f"reg={reg}",
+        "trainer.precision=bf16-mixed",
+        "trainer.max_steps=3",
+    )
     assert small_run(out, *options)["gap/worst"] < (1e-5 if reg == "manifold" else 0.1)
     assert {w.dtype for w in checkpoint(out)["state_dict"].values()} == {torch.float32}
 
@@ -187,6 +192,21 @@ def test_a_checkpoint_of_another_model_is_refused_with_the_first_difference(
     with pytest.raises(CheckpointError, match=difference):
         small_run(tmp_path / "run", option, f"ckpt={ckpt}", "trainer.max_epochs=9")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("option", ["optim.lr=0.5", "optim=sgd", "optim.schedule=linear"])
+def test_a_checkpoint_of_another_optimiser_is_refused(finished, tmp_path, option):
+    ckpt = finished[0] / "checkpoints" / "last.ckpt"
+    with pytest.raises(CheckpointError, match=r"was saved by Adam\(lr=0.001, .* cannot go on with"):
+        small_run(tmp_path / "run", option, f"ckpt={ckpt}", "trainer.max_epochs=9")
+
+
+def test_resuming_with_another_model_is_refused_and_changes_nothing(tmp_path):
+    small_run(tmp_path / "run", "trainer.max_epochs=1")
+    found = summary(tmp_path / "run")
+    with pytest.raises(CheckpointError, match=r"recurrent is \(1, 8, 8\) there"):
+        small_run(tmp_path / "run", "model.hidden=9", "resume=true")
+    assert summary(tmp_path / "run") == found
 
 
 def test_divergence_is_an_outcome_with_its_step(tmp_path):

@@ -133,9 +133,12 @@ def test_killed_at_any_byte_a_rewind_keeps_exactly_the_whole_rows(path):
     head = whole.index(b"\n") + 1
     for end in range(head, len(whole) + 1):
         path.write_bytes(whole[:end])
-        Table(path).rewind(16)
+        table = Table(path)
+        table.rewind(16)
+        table.add(99, {"b": 1})
+        table.flush()
         kept = whole[:end].count(b"\n") - 1
-        assert rows(path) == before[: min(kept, 3)], f"cut at byte {end}"
+        assert rows(path)[:-1] == before[: min(kept, 3)], f"cut at byte {end}"
 
 
 def test_while_a_written_row_is_filled_in_a_kill_never_loses_it(path):

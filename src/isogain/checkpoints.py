@@ -12,6 +12,7 @@ from torch import Tensor
 from isogain.errors import CheckpointError, UserError
 from isogain.files import replaced
 
+REQUIRED = {"state_dict", "global_step", "loops", "isogain"}
 log = logging.getLogger(__name__)
 
 
@@ -46,10 +47,7 @@ def load(path: Path) -> dict[str, Any]:
     except Exception as error:  # torch.load raises whatever its unpickler and zip reader raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CheckpointError(f"ckpt={path}: not a readable checkpoint ({reason})") from None
-    if (
-        not isinstance(checkpoint, dict)
-        or not {"state_dict", "global_step", "loops"} <= checkpoint.keys()
-    ):
+    if not isinstance(checkpoint, dict) or not REQUIRED <= checkpoint.keys():
         raise CheckpointError(f"ckpt={path}: not a checkpoint of a training run")
     return checkpoint
 

@@ -4,7 +4,7 @@ import inspect
 import math
 import re
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hydra.errors import InstantiationException
@@ -73,7 +73,7 @@ def _misfits(target: Callable, options: Mapping[str, Any], path: str) -> Iterato
             continue
         if key not in accepted:
             yield f"{_join(path, key)}: {target.__name__} has no such option; {nearest(key, list(accepted))}"
-        elif not isinstance(value, Mapping) and not _fits(value, hints.get(key, Any)):
+        elif not _fits(value, hints.get(key, Any)):
             yield f"{_join(path, key)}={_said(value)}: must be {_words(hints[key])}"
 
 
@@ -105,16 +105,20 @@ def _hints(target: Callable) -> dict[str, Any]:
 
 
 def _fits(value: Any, hint: Any) -> bool:
+    """Whether `value` is of the type `hint`; where a part is still to be built, and of exotic hints, True."""
     if get_origin(hint) is Literal:
-        return value in get_args(hint)
+        return not isinstance(value, Mapping | list) and value in get_args(hint)
     if get_origin(hint) in (Union, types.UnionType):
         return any(_fits(value, option) for option in get_args(hint))
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    checkable = inspect.isclass(hint) and get_origin(hint) is None
-    return isinstance(value, hint) if checkable else True
+    if get_origin(hint) in (list, tuple, Sequence):
+        return isinstance(value, list) and all(_fits(item, get_args(hint)[0]) for item in value)
+    if hint in (int, float):
+        return isinstance(value, int | hint) and not isinstance(value, bool)
+    if hint is Any or not inspect.isclass(hint) or get_origin(hint) is not None:
+        return True
+    return isinstance(value, hint) or (
+        isinstance(value, Mapping) and hint not in (bool, str, type(None))
+    )
 
 
 def _words(hint: Any) -> str:

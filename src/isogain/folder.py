@@ -33,20 +33,24 @@ class RunFolder:
         Raises ConfigError where the folder holds a run already and this one does not resume it, or
         where it cannot be written.
         """
-        text = OmegaConf.to_yaml(config, resolve=True)
+        texts = {
+            "config.yaml": OmegaConf.to_yaml(config, resolve=True),
+            "overrides.yaml": OmegaConf.to_yaml(OmegaConf.create(list(overrides))),
+        }
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            with open(self.path / "config.yaml", "w" if resume else "x") as file:
-                file.write(text)
-            (self.path / "overrides.yaml").write_text(
-                OmegaConf.to_yaml(OmegaConf.create(list(overrides)))
-            )
-        except FileExistsError:
+            (self.path / "config.yaml").open("a" if resume else "x").close()
+        except FileExistsError as error:
+            if error.filename == str(self.path):
+                raise ConfigError(f"out={self.path}: cannot be written (not a folder)") from None
             raise ConfigError(
                 f"out={self.path}: holds a run already; choose another, or resume=true"
             ) from None
         except OSError as error:
             raise ConfigError(f"out={self.path}: cannot be written ({error.strerror})") from None
+        for name, text in texts.items():
+            with replaced(self.path / name) as part:
+                part.write_text(text)
         (self.path / "summary.json").unlink(missing_ok=True)  # of the attempt that is resumed
         self.claimed = True
 

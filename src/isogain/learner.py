@@ -115,6 +115,7 @@ class Learner(pl.LightningModule):
         checkpoint["isogain"] = {
             "tally": self.tally.cpu(),
             "metrics": dict(self.metrics),
+            "optim": repr(self.optim),
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }

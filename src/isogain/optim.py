@@ -46,6 +46,9 @@ class Optim:
         self.grad_clip = None if grad_clip is None else positive("grad_clip", grad_clip)
         self.schedule = schedule
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v}' for k, v in vars(self).items())})"
+
     def groups(self, net: Network) -> list[dict]:
         """Everything but the kernels at `lr`, then the kernels at `kernel_lr`."""
         kernels = list(kernel_parameters(net))

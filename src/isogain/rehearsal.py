@@ -1,7 +1,9 @@
 """Everything that can be wrong with the parts of a run taken together, before data is read or a file written."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from pytorch_lightning import LightningDataModule
@@ -10,49 +12,74 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from isogain import checkpoints
 from isogain.errors import CheckpointError, ConfigError
 from isogain.models.base import Network
+from isogain.optim import Optim
+from isogain.ranges import at_least, between
+
+T = TypeVar("T")
+COUNTS = {"log_every_n_steps", "check_val_every_n_epoch", "accumulate_grad_batches"}
 
 
 def rehearse(
     *,
+    seed: int,
     data: LightningDataModule,
-    model: Any,
-    init: Any,
-    trainer: Any,
+    model: partial,
+    init: partial,
+    optim: Optim,
+    trainer: partial,
+    out: str,
     ckpt: str | None = None,
+    resume: bool = False,
     **others: Any,
 ) -> None:
-    """Build the network without memory, the trainer without files, and read the checkpoint; raises
-    UserError.
+    """Build the network without memory, the trainer without files, and read the checkpoint; raises UserError.
 
-    Model, initialiser and trainer are partials, as in `run`.
+    The parts are those that `run` is given.
     """
-    if model.func.sequential and not data.sequential:
-        raise ConfigError(
-            f"model={model.func.__name__.lower()} reads a sequence and {type(data).__name__} is flat: use data=seqmnist"
-        )
-    for name in ("n_in", "n_out", "length"):
-        if name in model.keywords:
-            raise ConfigError(f"model.{name}: comes from the data and cannot be set")
-    try:
-        with torch.device("meta"):
-            net = model(n_in=data.n_in, n_out=data.n_out, length=data.length)
-    except ValueError as error:
-        raise ConfigError(f"model.{error}") from None
-    try:
-        init(torch.empty(2, 2))
-    except ValueError as error:
-        raise ConfigError(f"init.{error}") from None
+    with torch.random.fork_rng(devices=[]):
+        net = _built_without_memory(model, data)
+        _refusals_of("init", lambda: init(torch.empty(2, 2)))
+    _refusals_of("", lambda: between("seed", seed, 0, 2**32))
+    for name in COUNTS & trainer.keywords.keys():
+        _refusals_of("trainer", lambda name=name: at_least(name, trainer.keywords[name], 1))
     try:
         trainer(logger=False, enable_checkpointing=False)
     except (MisconfigurationException, ValueError, RuntimeError, TypeError) as error:
         raise ConfigError(f"trainer: {str(error).strip().splitlines()[0]}") from None
-    if ckpt:
-        _check_fit(Path(ckpt), net, trainer.keywords)
+    found = checkpoints.newest_good(Path(out) / "checkpoints") if resume else None
+    if found:
+        _check_fit(*found, net, optim)
+    elif ckpt:
+        checkpoint = checkpoints.load(Path(ckpt))
+        _check_fit(Path(ckpt), checkpoint, net, optim)
+        _check_something_left(ckpt, checkpoint, trainer.keywords)
 
 
-def _check_fit(path: Path, net: Network, limits: dict[str, Any]) -> None:
-    """Raise CheckpointError unless `net` can go on from the checkpoint, with something left to train."""
-    checkpoint = checkpoints.load(path)
+def _built_without_memory(model: partial, data: LightningDataModule) -> Network:
+    if model.func.sequential and not data.sequential:
+        name = model.func.__name__
+        raise ConfigError(
+            f"model={name.lower()} reads a sequence and {type(data).__name__} is flat: use data=seqmnist"
+        )
+    for name in ("n_in", "n_out", "length"):
+        if name in model.keywords:
+            raise ConfigError(f"model.{name}: comes from the data and cannot be set")
+    with torch.device("meta"):
+        return _refusals_of(
+            "model", lambda: model(n_in=data.n_in, n_out=data.n_out, length=data.length)
+        )
+
+
+def _refusals_of(group: str, build: Callable[[], T]) -> T:
+    """What `build` returns; a ValueError becomes a line that names the option in `group`."""
+    try:
+        return build()
+    except ValueError as error:
+        raise ConfigError(f"{group}.{error}".lstrip(".")) from None
+
+
+def _check_fit(path: Path, checkpoint: dict[str, Any], net: Network, optim: Optim) -> None:
+    """Raise CheckpointError unless weights and optimiser state are those of this network and optimiser."""
     weights = {
         name.removeprefix("net."): w
         for name, w in checkpoint["state_dict"].items()
@@ -60,8 +87,18 @@ def _check_fit(path: Path, net: Network, limits: dict[str, Any]) -> None:
     }
     if difference := checkpoints.first_difference(weights, net.state_dict()):
         raise CheckpointError(f"ckpt={path}: does not fit the model: {difference}")
-    done = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
-    if done >= limits.get("max_epochs", 1000) > 0:
-        raise CheckpointError(
-            f"ckpt={path}: has {done} epochs behind it; raise trainer.max_epochs to train on"
-        )
+    if (saved := checkpoint["isogain"]["optim"]) != repr(optim):
+        raise CheckpointError(f"ckpt={path}: was saved by {saved} and cannot go on with {optim}")
+
+
+def _check_something_left(path: str, checkpoint: dict[str, Any], limits: dict[str, Any]) -> None:
+    behind = {
+        "epochs": checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"],
+        "steps": checkpoint["global_step"],
+    }
+    for unit, done in behind.items():
+        limit = limits.get(f"max_{unit}")
+        if limit is not None and done >= limit > 0:
+            raise CheckpointError(
+                f"ckpt={path}: has {done} {unit} behind it; raise trainer.max_{unit} to train on"
+            )

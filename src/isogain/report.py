@@ -1,5 +1,6 @@
 """What a run says of itself on the terminal: a table at its start and one at its end."""
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -45,7 +46,7 @@ def end_table(summary: Mapping[str, Any], folder: Path) -> str:
         "test accuracy": _percent(summary.get("test/acc")),
         "validation": _validation(summary),
         "orthogonality gap": _pair(summary, "gap/final", "gap/worst", "final {:.2e}, worst {:.2e}"),
-        "Jacobian ln s": _pair(summary, "jacobian/log_min", "jacobian/log_max", "{:.2f} to {:.2f}"),
+        "Jacobian spread": _spread(summary),
         "Jacobian mean s²": _number(summary.get("jacobian/mean_square")),
         "time": f"{summary['seconds']:.1f} s" + _rate(summary.get("examples_per_second")),
         "folder": str(folder),
@@ -99,6 +100,15 @@ def _pair(summary: Mapping[str, Any], first: str, second: str, form: str) -> str
         if first in summary and second in summary
         else ""
     )
+
+
+def _spread(summary: Mapping[str, Any]) -> str:
+    """The singular values of ∂h_L/∂h_0: the largest, the median, and where nine in ten lie."""
+    if "jacobian/log_max" not in summary:
+        return ""
+    low, median, high = (summary[f"jacobian/{q}"] for q in ("q05", "q50", "q95"))
+    largest = math.exp(summary["jacobian/log_max"])
+    return f"s up to {largest:.3g}, median {median:.2g}, 90 % in {low:.2g} … {high:.2g}"
 
 
 def _rate(value: float | None) -> str:

@@ -30,7 +30,7 @@ class JacobianSpectrum(Diagnostic):
         x, _ = trainer.datamodule.probe(self.examples)
         logs = jacobian_spectrum(learner.net, x).cpu().numpy()
         scalars = {f"jacobian/{name}": value for name, value in statistics(logs).items()}
-        kept = ("mean_square", "log_max", "log_min", "condition")
+        kept = ("mean_square", "log_max", "log_min", "condition", "q05", "q50", "q95")
         learner.metrics |= {name: scalars.get(name) for name in (f"jacobian/{k}" for k in kept)}
         record(trainer, scalars, {"jacobian/spectrum": Spectrum(np.exp(logs), EDGES)})
 

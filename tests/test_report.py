@@ -1,0 +1,119 @@
+"""What a run says of itself on the terminal."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from toys import Toy, learner
+
+from isogain import report
+from isogain.init import glorot_
+from isogain.optim import SGD
+from isogain.reg.penalty import Penalty
+
+FOUND = {
+    "status": "finished",
+    "test/acc": 0.98765,
+    "val/acc": 0.5,
+    "val/acc_best": 0.625,
+    "epoch_best": 3,
+    "gap/final": 1e-7,
+    "gap/worst": 0.25,
+    "jacobian/log_min": -1.5,
+    "jacobian/log_max": 2.25,
+    "jacobian/mean_square": 1.0625,
+    "seconds": 61.25,
+    "examples_per_second": 12345.6,
+}
+
+
+def rows(text: str) -> dict[str, str]:
+    """The two columns of a table."""
+    lines = [line.strip().split("  ", 1) for line in text.splitlines()]
+    return {name: value.strip() for name, value in lines}
+
+
+class Loaded(Toy):
+    length, n_in = 5, 3
+
+
+def start(model: Any) -> dict[str, str]:
+    device, init = torch.device("cpu"), partial(glorot_, gain=1.5, distribution="normal")
+    return rows(report.start_table(model, Loaded(20, 8), device, init, {"seed": 3, "out": "run"}))
+
+
+def test_all_values_of_a_table_begin_in_one_column():
+    lines = report.table({"a": 1, "long name": "x", "": None}).splitlines()
+    assert [line.rindex(v) for line, v in zip(lines, ["1", "x", "None"], strict=True)] == [13] * 3
+
+
+def test_the_start_table_names_the_parts_and_their_options():
+    found = start(learner(Penalty(0.5, 1.5), SGD(lr=0.25, kernel_lr=0.125, grad_clip=2)))
+    assert found["model"] == "RNN 1 × 6, 88 parameters"
+    assert found["kernels"] == "recurrent (1, 6, 6)"
+    assert found["init"] == "glorot gain 1.5, distribution normal"
+    assert found["reg"] == "Penalty strength 0.5, gain 1.5, reduction sum"
+    assert found["data"] == "Loaded 5 × 3, 20 examples, 3 batches"
+    assert found["optim"] == "SGD lr 0.25, kernels 0.125, clip 2"
+    assert found["device"] == f"cpu, {torch.get_num_threads()} threads"
+    assert (found["seed"], found["out"]) == ("3", "run")
+
+
+def test_without_clipping_and_options_the_start_table_names_none():
+    found = start(learner(optim=SGD(lr=0.1)))
+    assert found["optim"] == "SGD lr 0.1, kernels 0.1" and found["reg"] == "Regularizer"
+
+
+def test_the_end_table_shows_the_summary_in_the_units_of_a_reader(tmp_path):
+    assert rows(report.end_table(FOUND, tmp_path)) == {
+        "status": "finished",
+        "test accuracy": "98.77 %",
+        "validation": "50.00 %, best 62.50 % (epoch 4)",
+        "orthogonality gap": "final 1.00e-07, worst 2.50e-01",
+        "Jacobian ln s": "-1.50 to 2.25",
+        "Jacobian mean s²": "1.062",
+        "time": "61.2 s, 12,346 examples/s",
+        "folder": str(tmp_path),
+    }
+
+
+@pytest.mark.parametrize(
+    ("unknown", "row"),
+    [
+        ("test/acc", "test accuracy"),
+        ("gap/final", "orthogonality gap"),
+        ("gap/worst", "orthogonality gap"),
+        ("jacobian/log_min", "Jacobian ln s"),
+        ("jacobian/mean_square", "Jacobian mean s²"),
+    ],
+)
+def test_what_is_not_known_has_no_row(tmp_path, unknown, row):
+    known = {name: value for name, value in FOUND.items() if name != unknown}
+    assert row not in rows(report.end_table(known, tmp_path))
+    assert row in rows(report.end_table(FOUND, tmp_path))
+
+
+def test_an_accuracy_of_0_is_shown(tmp_path):
+    assert rows(report.end_table(FOUND | {"test/acc": 0.0}, tmp_path))["test accuracy"] == "0.00 %"
+
+
+def test_a_run_that_only_began_still_has_a_table(tmp_path):
+    error = "train/loss is nan at step 1"
+    found = rows(report.end_table({"status": "diverged", "error": error, "seconds": 0.5}, tmp_path))
+    assert found == {
+        "status": f"diverged: {error}",
+        "time": "0.5 s",
+        "folder": str(tmp_path),
+    }
+
+
+def test_the_end_table_says_how_to_see_the_curves_of_the_newest_mirror(tmp_path):
+    for stamp in ("20260102", "20260103"):
+        (tmp_path / "wandb" / f"offline-run-{stamp}-abc").mkdir(parents=True)
+    newest = tmp_path / "wandb" / "offline-run-20260103-abc"
+    assert rows(report.end_table(FOUND, tmp_path))["curves"] == f"wandb leet {newest}"
+
+
+def test_the_options_of_a_part_are_its_plain_attributes():
+    assert report.vars_of(Penalty(0.5, 2.0)) == {"strength": 0.5, "gain": 2.0, "reduction": "sum"}
