@@ -20,8 +20,10 @@ FOUND = {
     "epoch_best": 3,
     "gap/final": 1e-7,
     "gap/worst": 0.25,
-    "jacobian/log_min": -1.5,
-    "jacobian/log_max": 2.25,
+    "jacobian/log_max": 2.0,
+    "jacobian/q05": 1e-9,
+    "jacobian/q50": 0.25,
+    "jacobian/q95": 1.5,
     "jacobian/mean_square": 1.0625,
     "seconds": 61.25,
     "examples_per_second": 12345.6,
@@ -55,14 +57,14 @@ def test_the_start_table_names_the_parts_and_their_options():
     assert found["init"] == "glorot gain 1.5, distribution normal"
     assert found["reg"] == "Penalty strength 0.5, gain 1.5, reduction sum"
     assert found["data"] == "Loaded 5 × 3, 20 examples, 3 batches"
-    assert found["optim"] == "SGD lr 0.25, kernels 0.125, clip 2"
+    assert found["optim"] == "SGD lr 0.25, kernels 0.125, clip 2, cosine"
     assert found["device"] == f"cpu, {torch.get_num_threads()} threads"
     assert (found["seed"], found["out"]) == ("3", "run")
 
 
 def test_without_clipping_and_options_the_start_table_names_none():
     found = start(learner(optim=SGD(lr=0.1)))
-    assert found["optim"] == "SGD lr 0.1, kernels 0.1" and found["reg"] == "Regularizer"
+    assert found["optim"] == "SGD lr 0.1, kernels 0.1, cosine" and found["reg"] == "Regularizer"
 
 
 def test_the_end_table_shows_the_summary_in_the_units_of_a_reader(tmp_path):
@@ -71,7 +73,7 @@ def test_the_end_table_shows_the_summary_in_the_units_of_a_reader(tmp_path):
         "test accuracy": "98.77 %",
         "validation": "50.00 %, best 62.50 % (epoch 4)",
         "orthogonality gap": "final 1.00e-07, worst 2.50e-01",
-        "Jacobian ln s": "-1.50 to 2.25",
+        "Jacobian spread": "s up to 7.39, median 0.25, 90 % in 1e-09 … 1.5",
         "Jacobian mean s²": "1.062",
         "time": "61.2 s, 12,346 examples/s",
         "folder": str(tmp_path),
@@ -84,7 +86,7 @@ def test_the_end_table_shows_the_summary_in_the_units_of_a_reader(tmp_path):
         ("test/acc", "test accuracy"),
         ("gap/final", "orthogonality gap"),
         ("gap/worst", "orthogonality gap"),
-        ("jacobian/log_min", "Jacobian ln s"),
+        ("jacobian/log_max", "Jacobian spread"),
         ("jacobian/mean_square", "Jacobian mean s²"),
     ],
 )

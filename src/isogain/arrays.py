@@ -17,7 +17,7 @@ class Arrays:
 
     def add(self, step: int, name: str, values: np.ndarray) -> None:
         """One event; its shape is that of the name's others."""
-        self.events.setdefault(name, []).append((step, np.asarray(values)))
+        self.events.setdefault(name, []).append((step, np.array(values)))
         self._written = False
 
     def flush(self) -> None:

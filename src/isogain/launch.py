@@ -14,7 +14,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -77,7 +77,7 @@ def main(hydra_main: Callable[[], Any], conf: Path) -> None:
 
 def quieten() -> None:
     """Leave out what Lightning and torch say to users who can do nothing about it."""
-    for name in ("pytorch_lightning", "lightning_fabric"):
+    for name in ("pytorch_lightning", "lightning_fabric", "matplotlib"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", category=FutureWarning, module="pytorch_lightning")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
@@ -117,6 +117,8 @@ def _one_line(error: Exception, conf: Path) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
         return f"{group}={option}: no such option; {nearest(option, error.options or [])}"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: {str(error).strip().splitlines()[0]}"
     key = re.search(r"Could not override '([^']+)'", str(error))
     if not key:
         return str(error).strip().splitlines()[0]

@@ -176,7 +176,8 @@ class TrainingMetrics(pl.Callback):
         self, trainer: pl.Trainer, learner: Learner, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         last = batch_idx + 1 == trainer.num_training_batches
-        if last or trainer.global_step % trainer.log_every_n_steps == 0:
+        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if last or (stepped and trainer.global_step % trainer.log_every_n_steps == 0):
             learner.flush("train")
 
     def on_validation_start(self, trainer: pl.Trainer, learner: Learner) -> None:

@@ -46,7 +46,7 @@ class Mirror(WandbLogger):
             "config": self._config(),
             "dir": str(self.folder),
             "id": self._stable_id(),
-            "settings": wandb.Settings(silent=True, console="off"),
+            "settings": wandb.Settings(silent=True, console="off", init_timeout=30),
         }
         try:
             return super().experiment

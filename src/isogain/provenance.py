@@ -19,6 +19,8 @@ def git_commit() -> str | None:
     """The commit of the source tree, with `+` if it has uncommitted changes; None outside a checkout."""
     root = Path(__file__).parents[2]
     try:
+        if Path(_git(root, "rev-parse", "--show-toplevel")).resolve() != root.resolve():
+            return None  # installed somewhere below another project's checkout
         commit = _git(root, "rev-parse", "HEAD")
         return commit + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.SubprocessError):

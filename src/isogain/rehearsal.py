@@ -42,6 +42,10 @@ def rehearse(
     _refusals_of("", lambda: between("seed", seed, 0, 2**32))
     for name in COUNTS & trainer.keywords.keys():
         _refusals_of("trainer", lambda name=name: at_least(name, trainer.keywords[name], 1))
+    if trainer.keywords.get("max_steps") == 0 or trainer.keywords.get("max_epochs") == 0:
+        raise ConfigError(
+            "trainer.max_steps and trainer.max_epochs must not be 0: nothing to train"
+        )
     try:
         trainer(logger=False, enable_checkpointing=False)
     except (MisconfigurationException, ValueError, RuntimeError, TypeError) as error:

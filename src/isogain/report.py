@@ -22,9 +22,8 @@ def start_table(
     """Model, kernels, parameters, init, reg, data, optimiser, device and `others`, a line each."""
     net, optim = learner.net, learner.optim
     kernels = ", ".join(f"{name} {tuple(w.shape)}" for name, w in net.named_kernels())
-    rates = f"lr {optim.lr:g}, kernels {optim.kernel_lr:g}" + (
-        f", clip {optim.grad_clip:g}" if optim.grad_clip else ""
-    )
+    clip = f", clip {optim.grad_clip:g}" if optim.grad_clip else ""
+    rates = f"lr {optim.lr:g}, kernels {optim.kernel_lr:g}{clip}, {optim.schedule}"
     parameters = sum(p.numel() for p in net.parameters())
     train = data.train_dataloader()
     rows = {

@@ -38,8 +38,8 @@ class Table:
         else:
             with self.path.open("r+b") as file:
                 self._start = file.seek(0, 2) if self._start is None else file.seek(self._start)
+                file.write(self._lines([self.row]))  # never shorter than what it had of the row
                 file.truncate()
-                file.write(self._lines([self.row]))
         self._written = True
 
     def rewind(self, step: int) -> None:
@@ -49,15 +49,15 @@ class Table:
         rows = self._rows()
         if rows:
             self.columns = list(rows[0])
-            rows = [row for row in rows if None not in row.values() and int(row["step"]) <= step]
+            rows = [row for row in rows if int(row["step"]) <= step]
             self._rewrite(rows)
             self.row = {k: v for k, v in rows[-1].items() if v != ""} if rows else {}
 
     def _rows(self) -> list[dict[str, str]]:
         if not self.path.exists():
             return []
-        with self.path.open(newline="") as file:
-            return list(csv.DictReader(file))
+        whole, _, _ = self.path.read_bytes().rpartition(b"\n")  # a kill can cut the last line short
+        return list(csv.DictReader(io.StringIO(whole.decode(), newline="")))
 
     def _rewrite(self, rows: list[dict]) -> None:
         with replaced(self.path) as part, part.open("wb") as file:

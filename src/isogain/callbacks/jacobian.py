@@ -37,7 +37,7 @@ class JacobianSpectrum(Diagnostic):
 
 def statistics(logs: np.ndarray) -> dict[str, float]:
     """Scalars of a spectrum given as natural logarithms, (examples, n) descending; what is not finite is left out."""
-    s = np.exp(logs)
+    s, zero_free = np.exp(logs), np.isfinite(logs[:, 0]).all()
     values = {
         f"q{round(100 * q):02d}": v
         for q, v in zip(QUANTILES, np.quantile(s, QUANTILES), strict=True)
@@ -46,7 +46,7 @@ def statistics(logs: np.ndarray) -> dict[str, float]:
         "mean_square": np.square(s).mean(),
         "log_max": logs.max(),
         "log_min": logs.min(),
-        "condition": np.exp(np.median(logs[:, 0] - logs[:, -1])),
+        "condition": np.exp(np.median(logs[:, 0] - logs[:, -1])) if zero_free else np.inf,
         "resolved": np.isfinite(logs).mean(),
     }
     return {name: float(v) for name, v in values.items() if np.isfinite(v)}

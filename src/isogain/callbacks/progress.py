@@ -39,11 +39,11 @@ class Progress(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, learner: Learner, *args: Any) -> None:
         self.bar.update(trainer.global_step - self.bar.n)
-        if trainer.global_step % trainer.log_every_n_steps == 1:  # the step after new values
+        if not self.bar.disable and (trainer.global_step - 1) % trainer.log_every_n_steps == 0:
             shown = {
                 name: f"{learner.metrics[name]:.3f}" for name in SHOWN if name in learner.metrics
             }
-            self.bar.set_postfix(shown, refresh=False)
+            self.bar.set_postfix(shown, refresh=False)  # the step after new values
 
     def on_train_epoch_end(self, trainer: pl.Trainer, learner: Learner) -> None:
         values = "  ".join(

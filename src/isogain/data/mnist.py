@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from isogain.data.batches import Batches
 from isogain.data.idx import idx_tensor
-from isogain.ranges import at_least
+from isogain.ranges import at_least, between
 
 MD5 = {  # of the decompressed files, as published
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
@@ -50,7 +50,7 @@ class MNIST(pl.LightningDataModule):
         super().__init__()
         self.batch_size = int(at_least("batch_size", batch_size, 1))
         self.eval_batch_size = int(at_least("eval_batch_size", eval_batch_size, 1))
-        self.split_seed = int(at_least("split_seed", split_seed, 0))
+        self.split_seed = int(between("split_seed", split_seed, 0, 2**63))
         self.root = Path(root) if root else Path(__file__).parent / "mnist_idx"
         self.seed = seed
         self._batches: dict[str, Batches] = {}
