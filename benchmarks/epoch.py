@@ -12,14 +12,14 @@ import argparse
 import lzma
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
 from recurrence import TorchNet
-from rounds import seconds, table
+from rounds import interleaved, seconds, table
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -71,8 +71,18 @@ def bare(
     return epoch
 
 
+class Rows:
+    """A DataLoader's images (B, 1, 28, 28) as sequences of rows."""
+
+    def __init__(self, loader: torch.utils.data.DataLoader) -> None:
+        self.loader = loader
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return ((x[:, 0], y) for x, y in self.loader)
+
+
 def torchvision_batches(data: SeqMNIST) -> tuple[Batches, Batches]:
-    """The usual pipeline over the same files: PIL image, ToTensor, DataLoader without workers."""
+    """The pipeline of PyTorch's own MNIST example over the same files, in the main process."""
     from torchvision import datasets, transforms
 
     root = Path(tempfile.mkdtemp())
@@ -80,13 +90,20 @@ def torchvision_batches(data: SeqMNIST) -> tuple[Batches, Batches]:
     raw.mkdir(parents=True)
     for path in data.root.glob("*.xz"):
         (raw / path.stem).write_bytes(lzma.decompress(path.read_bytes()))
-    as_rows = transforms.Compose([transforms.ToTensor(), transforms.Lambda(lambda image: image[0])])
-    images = datasets.MNIST(root, train=True, transform=as_rows)
+    usual = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))])
+    images = datasets.MNIST(root, train=True, transform=usual)
     train, val = torch.utils.data.random_split(images, [48_000, 12_000])
     return (
-        torch.utils.data.DataLoader(train, batch_size=128, shuffle=True),
-        torch.utils.data.DataLoader(val, batch_size=500),
+        Rows(torch.utils.data.DataLoader(train, batch_size=128, shuffle=True)),
+        Rows(torch.utils.data.DataLoader(val, batch_size=500)),
     )
+
+
+def feeding(data: SeqMNIST) -> dict[str, list[float]]:
+    """Seconds to draw all training batches of an epoch and do nothing with them."""
+    slow, _ = torchvision_batches(data)
+    loaders = {"isogain, in memory": data.train_dataloader(), "torchvision + DataLoader": slow}
+    return interleaved({name: lambda b=b: sum(1 for _ in b) for name, b in loaders.items()}, 3)
 
 
 def alternatives(with_torchvision: bool) -> dict[str, Epoch]:
@@ -133,6 +150,9 @@ def main() -> None:
     print(f"\n{torch.get_num_threads()} threads, seconds an epoch, {options.rounds} rounds\n")
     for base in list(clock.others)[:2]:
         print(table(clock.times, base, 1, "s"), "\n")
+    if options.torchvision:
+        print("feeding alone\n")
+        print(table(feeding(built["data"]), "isogain, in memory", 1e-3, "ms"))
 
 
 if __name__ == "__main__":
