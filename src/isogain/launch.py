@@ -123,7 +123,10 @@ def _one_line(error: Exception, conf: Path) -> str:
     if not key:
         return str(error).strip().splitlines()[0]
     parent, _, name = key[1].removeprefix("+").rpartition(".")
-    return f"{key[1]}: no such key; {nearest(name, _keys_of(parent, conf))}"
+    hint = nearest(name, _keys_of(parent, conf))
+    if parent == "trainer" and hint.startswith("there is"):
+        hint += f"; +{key[1]} passes on another option of Lightning's Trainer"
+    return f"{key[1]}: no such key; {hint}"
 
 
 def _keys_of(parent: str, conf: Path) -> list[str]:

@@ -175,7 +175,8 @@ class TrainingMetrics(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, learner: Learner, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        last = batch_idx + 1 == trainer.num_training_batches
+        ended = trainer.global_step == trainer.max_steps
+        last = ended or batch_idx + 1 == trainer.num_training_batches
         stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         if last or (stepped and trainer.global_step % trainer.log_every_n_steps == 0):
             learner.flush("train")
@@ -184,7 +185,7 @@ class TrainingMetrics(pl.Callback):
         learner.flush("train")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, learner: Learner) -> None:
-        learner.flush("train")  # where max_steps ends an epoch early
+        learner.flush("train")  # where a callback ends an epoch early
 
 
 def _stop_unless_finite(values: dict[str, float | Tensor], step: int) -> None:
