@@ -81,8 +81,8 @@ class Rows:
         return ((x[:, 0], y) for x, y in self.loader)
 
 
-def torchvision_batches(data: SeqMNIST) -> tuple[Batches, Batches]:
-    """The pipeline of PyTorch's own MNIST example over the same files, in the main process."""
+def torchvision_batches(data: SeqMNIST, workers: int = 0) -> tuple[Batches, Batches]:
+    """The pipeline of PyTorch's own MNIST example over the same files."""
     from torchvision import datasets, transforms
 
     root = Path(tempfile.mkdtemp())
@@ -93,9 +93,10 @@ def torchvision_batches(data: SeqMNIST) -> tuple[Batches, Batches]:
     usual = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))])
     images = datasets.MNIST(root, train=True, transform=usual)
     train, val = torch.utils.data.random_split(images, [48_000, 12_000])
+    how = {"num_workers": workers, "persistent_workers": workers > 0}
     return (
-        Rows(torch.utils.data.DataLoader(train, batch_size=128, shuffle=True)),
-        Rows(torch.utils.data.DataLoader(val, batch_size=500)),
+        Rows(torch.utils.data.DataLoader(train, batch_size=128, shuffle=True, **how)),
+        Rows(torch.utils.data.DataLoader(val, batch_size=500, **how)),
     )
 
 
@@ -123,8 +124,10 @@ def alternatives(with_torchvision: bool) -> dict[str, Epoch]:
         ),
     }
     if with_torchvision:
-        slow = TorchNet(nn.RNN(28, 128, batch_first=True))
-        found["torchvision + DataLoader, nn.RNN"] = bare(slow, *torchvision_batches(data))
+        for workers in (0, 2):
+            slow = TorchNet(nn.RNN(28, 128, batch_first=True))
+            name = f"torchvision + DataLoader, {workers} workers, nn.RNN"
+            found[name] = bare(slow, *torchvision_batches(data, workers))
     return found
 
 

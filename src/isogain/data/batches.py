@@ -39,7 +39,7 @@ class Batches:
             epoch, i = divmod(self.drawn, len(self))
             rows = self._rows(epoch)[i * self.size : (i + 1) * self.size]
             self.drawn += 1
-            yield self.view(self.x[rows]), self.y[rows]
+            yield self.view(self.x.index_select(0, rows)), self.y.index_select(0, rows)
 
     def state_dict(self) -> dict[str, int]:
         return {"drawn": self.drawn}
