@@ -129,6 +129,17 @@ def test_mixed_precision_leaves_kernels_and_constraints_in_float32(tmp_path, mod
     assert {w.dtype for w in checkpoint(out)["state_dict"].values()} == {torch.float32}
 
 
+@pytest.mark.parametrize("reg", ["none", "gain", "hard", "manifold"])
+def test_an_orthogonal_start_has_no_gap_at_the_gain_it_was_given(tmp_path, reg):
+    small_run(tmp_path / "run", "init.gain=1.3", f"reg={reg}", "trainer.max_steps=1")
+    assert float(metrics(tmp_path / "run")[0]["gap/max"]) < 1e-5
+
+
+def test_the_gap_of_soft_is_that_from_its_own_target(tmp_path):
+    small_run(tmp_path / "run", "init.gain=1.3", "reg=soft", "trainer.max_steps=1")
+    assert float(metrics(tmp_path / "run")[0]["gap/max"]) == pytest.approx(1.3**2 - 1, abs=1e-5)
+
+
 def test_gradients_accumulate_to_those_of_the_larger_batch(tmp_path):
     small_run(tmp_path / "one", "data.batch_size=64", "trainer.max_steps=3")
     options = ("trainer.accumulate_grad_batches=2", "trainer.max_steps=3")

@@ -1,6 +1,7 @@
 """A run's folder: found a name that cannot collide, claimed by exactly one run, with a summary at its end."""
 
 import json
+import math
 import os
 import secrets
 from collections.abc import Sequence
@@ -56,7 +57,7 @@ class RunFolder:
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """summary.json, whole or absent; what is None or not finite has no key."""
-        known = {k: v for k, v in summary.items() if v is not None and v == v and abs_finite(v)}
+        known = {k: v for k, v in summary.items() if v is not None and _is_json(v)}
         with replaced(self.path / "summary.json") as part:
             part.write_text(json.dumps(known, indent=2) + "\n")
 
@@ -73,6 +74,6 @@ class RunFolder:
         self.path.rmdir()
 
 
-def abs_finite(value: Any) -> bool:
-    """Whether JSON can hold `value`: not an infinite number."""
-    return not isinstance(value, float) or abs(value) != float("inf")
+def _is_json(value: Any) -> bool:
+    """JSON has no infinite number and no NaN."""
+    return not isinstance(value, float) or math.isfinite(value)

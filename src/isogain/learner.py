@@ -19,8 +19,7 @@ BAD_STEP = 3  # place in `Learner.tally`
 
 
 class Learner(pl.LightningModule):
-    """Trains `net` by `loss` plus the regulariser's penalty; kernels are initialised here, in
-    place.
+    """Trains `net` by `loss` plus the regulariser's penalty; initialises the kernels in place.
 
     Order in a step: loss + penalty, backward, callbacks see the raw gradient, `before_step`,
     clipping, optimiser, `after_step`. Sums stay on the device and are read every
@@ -42,6 +41,7 @@ class Learner(pl.LightningModule):
         for module, name in net.kernels():
             init(getattr(module, name))
             reg.attach(module, name)
+        self.init_gain: float = getattr(init, "keywords", {}).get("gain", 1.0)
         self.metrics: dict[str, float] = {}
         self.examples = 0
         # sums over examples of loss and hits, the examples, and 1 + the first step with a non-finite loss
@@ -49,8 +49,8 @@ class Learner(pl.LightningModule):
 
     @property
     def gain(self) -> float:
-        """The g that the orthogonality gap is measured against: the regulariser's, or 1."""
-        return getattr(self.reg, "gain", 1.0)
+        """The g that the orthogonality gap is measured against: the regulariser's, else the initialiser's."""
+        return getattr(self.reg, "gain", self.init_gain)
 
     def kernels(self) -> list[Tensor]:
         return [getattr(module, name) for module, name in self.net.kernels()]
