@@ -25,6 +25,9 @@ OPTIONLESS = {"progress"}  # a part of the callbacks with nothing to set
 TINY = (*SMALL, "trainer.accelerator=cpu")
 LONG = (*TINY, "trainer.limit_train_batches=60", "trainer.max_epochs=4")
 FOREVER = (*TINY, "trainer.max_epochs=-1", "optim.schedule=constant")
+REGS = ", ".join(
+    sorted(path.stem for path in (Path(__file__).parents[1] / "conf/reg").glob("*.yaml"))
+)
 
 
 def environment() -> dict[str, str]:
@@ -81,7 +84,7 @@ def one_line(error: str) -> str:
     ("override", "said"),
     [
         ("model=rn", "error: model=rn: no such option; did you mean 'rnn'?"),
-        ("reg=xyz", "error: reg=xyz: no such option; there is: gain, hard, manifold, none, soft"),
+        ("reg=xyz", f"error: reg=xyz: no such option; there is: {REGS}"),
         ("modl=rnn", "error: modl: no such key; did you mean 'model'?"),
         ("sed=3", "error: sed: no such key; did you mean 'seed'?"),
         ("model.hiden=3", "error: model.hiden: no such key; did you mean 'hidden'?"),
