@@ -25,9 +25,7 @@ OPTIONLESS = {"progress"}  # a part of the callbacks with nothing to set
 TINY = (*SMALL, "trainer.accelerator=cpu")
 LONG = (*TINY, "trainer.limit_train_batches=60", "trainer.max_epochs=4")
 FOREVER = (*TINY, "trainer.max_epochs=-1", "optim.schedule=constant")
-REGS = ", ".join(
-    sorted(path.stem for path in (Path(__file__).parents[1] / "conf/reg").glob("*.yaml"))
-)
+REGS = ", ".join(sorted(path.stem for path in (CONF / "reg").glob("*.yaml")))
 
 
 def environment() -> dict[str, str]:
