@@ -57,7 +57,17 @@ class LSTM(Network):
         return self.output(hs[-1][..., -2 * self.hidden : -self.hidden])
 
     def forward(self, x: Tensor) -> Tensor:
-        """By torch's fused kernel (oneDNN on a CPU, cuDNN on a GPU), which takes a second bias: zero."""
+        """By torch's fused kernel (oneDNN on a CPU, cuDNN on a GPU), which takes a second bias: zero.
+
+        Under bf16 autocast a CPU without bf16 instructions computes it in float32: oneDNN has no other.
+        """
+        if x.is_cpu and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            with torch.autocast("cpu", enabled=False):
+                return self.output(self._fused(x))
+        return self.output(self._fused(x))
+
+    def _fused(self, x: Tensor) -> Tensor:
+        """h_T of the top layer."""
         zero = x.new_zeros(4 * self.hidden)
         weights = [
             tensor
@@ -65,18 +75,11 @@ class LSTM(Network):
             for tensor in (linear.weight, w.flatten(0, 1), linear.bias, zero)
         ]
         h0 = x.new_zeros(self.depth, len(x), self.hidden)
-        out = torch._VF.lstm(
-            x.transpose(0, 1),
-            (h0, h0),
-            weights,
-            True,
-            self.depth,
-            0.0,
-            torch.is_grad_enabled(),
-            False,
-            False,
-        )[0]
-        return self.output(out[-1])
+        grads = torch.is_grad_enabled()
+        states = (h0, h0)
+        return torch._VF.lstm(
+            x.transpose(0, 1), states, weights, True, self.depth, 0.0, grads, False, False
+        )[0][-1]
 
     def kernels(self) -> Iterator[tuple[nn.Module, str]]:
         yield self, "recurrent"
