@@ -10,11 +10,12 @@ train: $(READY)
 	@$(VENV)/bin/python train.py $(ARGS)
 
 test: $(READY)
-	@$(VENV)/bin/python -m pytest
+	@$(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile
 
 bench: $(VENV)/.bench
 	@$(VENV)/bin/python benchmarks/recurrence.py
 	@PYTHONPATH=$(VENV)/bench $(VENV)/bin/python benchmarks/epoch.py --torchvision
+	@PYTHONPATH=$(VENV)/bench $(VENV)/bin/python benchmarks/constraints.py
 
 lint: $(READY)
 	@$(VENV)/bin/ruff check .
@@ -27,5 +28,5 @@ $(READY): pyproject.toml constraints.txt
 
 # torchvision stays out of the environment proper: where it is installed, torchmetrics imports it (1 to 2 s a start)
 $(VENV)/.bench: $(READY)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/bench torchvision==0.29.1
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/bench torchvision==0.29.1 geotorch==0.4.0
 	@touch $@

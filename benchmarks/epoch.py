@@ -28,7 +28,7 @@ from isogain.config import parts
 from isogain.data.mnist import SeqMNIST
 from isogain.init import orthogonal_
 from isogain.models.rnn import RNN
-from isogain.reg.penalty import Penalty
+from isogain.reg.penalty import Soft
 from isogain.run import run
 
 ROOT = Path(__file__).parents[1]
@@ -54,16 +54,18 @@ class Clock(pl.Callback):
 
 
 def bare(
-    net: nn.Module, train: Batches, val: Batches, penalty: Callable[[], Tensor] | None = None
+    net: nn.Module, train: Batches, val: Batches, penalise: Callable[[], None] | None = None
 ) -> Epoch:
-    """A plain PyTorch training loop with validation."""
+    """A plain PyTorch training loop with validation; `penalise` adds to the gradients."""
     optimiser = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
 
     def epoch() -> None:
         for x, y in train:
             optimiser.zero_grad()
-            loss = cross_entropy(net(x), y)
-            (loss if penalty is None else loss + penalty()).backward()
+            cross_entropy(net(x), y).backward()
+            if penalise is not None:
+                with torch.no_grad():
+                    penalise()
             optimiser.step()
         with torch.no_grad():
             sum((net(x).argmax(-1) == y).sum() for x, y in val)
@@ -115,12 +117,12 @@ def alternatives(with_torchvision: bool) -> dict[str, Epoch]:
     same, penalised = RNN(28, 10, 28), RNN(28, 10, 28)
     for net in (same, penalised):
         orthogonal_(net.recurrent)
-    penalty = Penalty(strength=1e-3)
+    penalty = Soft(strength=1e-3)
     found = {
         "bare loop, nn.RNN": bare(TorchNet(nn.RNN(28, 128, batch_first=True)), train, val),
         "bare loop, same network": bare(same, train, val),
         "bare loop, same network and penalty": bare(
-            penalised, train, val, lambda: penalty.penalty(penalised.recurrent)
+            penalised, train, val, lambda: penalty.before_step(penalised.recurrent)
         ),
     }
     if with_torchvision:

@@ -1,7 +1,7 @@
 """Cases that tests share: shapes, optimisers, and all that conf/ offers, found by globbing it."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -11,7 +11,7 @@ import pytest
 import torch
 from hydra.utils import get_object, instantiate
 from omegaconf import OmegaConf
-from torch import Tensor
+from torch import Tensor, nn
 
 from isogain.models.base import Network
 from isogain.reg.base import Regularizer
@@ -68,9 +68,20 @@ def initialisers(gain: float = 1.0) -> list:
     return params(parts("init", gain))
 
 
-def regularizers(gain: float = 1.0) -> list:
-    """One case a conf/reg/*.yaml."""
-    return params(parts("reg", gain))
+def regularizers(gain: float = 1.0) -> dict[str, Callable[[], Regularizer]]:
+    """A builder for each conf/reg/*.yaml, by its name: a regulariser belongs to the kernels it is attached to."""
+    return {name: part("reg", name, gain, _partial_=True) for name in parts("reg")}
+
+
+class Kernel(Network):
+    """A network of which only the kernel w matters: tall, wide or batched."""
+
+    def __init__(self, w: Tensor) -> None:
+        super().__init__(n_in=1, n_out=1, length=1, hidden=1, depth=1)
+        self.w = nn.Parameter(w.clone())
+
+    def kernels(self) -> Iterator[tuple[nn.Module, str]]:
+        yield self, "w"
 
 
 def activations(model: type[Network]) -> tuple[str, ...]:
@@ -100,12 +111,22 @@ def small(model: Callable[..., Network], **options: Any) -> Network:
 
 
 def train_step(
-    reg: Regularizer, optimizer: torch.optim.Optimizer, w: Tensor, loss: Callable[[Tensor], Tensor]
+    reg: Regularizer,
+    optimizer: torch.optim.Optimizer,
+    w: Tensor,
+    loss: Callable[[Tensor], Tensor],
+    leaves: Iterable[Tensor] = (),
 ) -> None:
-    """One optimiser step with the regulariser's moments around it, in the learner's order."""
+    """One optimiser step with the regulariser's moments around it, in the learner's order.
+
+    `leaves` are what the optimiser moves where that is not the kernel w itself.
+    """
+    moved = list(leaves) or [w]
     optimizer.zero_grad()
     (loss(w) + reg.penalty(w)).backward()
     with torch.no_grad():
-        reg.before_step(w)
+        for leaf in moved:
+            reg.before_step(leaf)
         optimizer.step()
-        reg.after_step(w, optimizer.state.get(w, {}))
+        for leaf in moved:
+            reg.after_step(leaf, optimizer.state.get(leaf, {}))

@@ -1,17 +1,24 @@
 """Training as Lightning sees it: the order of a step, and what the metrics mean."""
 
+from functools import partial
+
 import pytest
 import pytorch_lightning as pl
 import torch
 from runs import metrics
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.nn.utils.parametrize import register_parametrization
 from toys import FROZEN, Toy, fitted, learner
 
 from isogain.errors import Divergence
+from isogain.init import orthogonal_
 from isogain.learner import Learner
+from isogain.models.lstm import LSTM
+from isogain.models.rnn import RNN
 from isogain.optim import SGD
-from isogain.reg.base import Regularizer
+from isogain.reg.base import Regularizer, Time
+from isogain.reg.stiefel import Stiefel
 
 
 class Spy(Regularizer):
@@ -95,6 +102,150 @@ def test_a_regulariser_acts_once_a_step_however_many_batches_make_one(tmp_path):
     assert said == ["attach", *moments, *moments]
 
 
+class Clock(Regularizer):
+    """Writes down what time it is in `penalty`, once a batch, and in `before_step`, once a step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches, self.steps = [], []
+
+    def penalty(self, w: Tensor) -> Tensor:
+        self.batches.append(self.time)
+        return 0 * w.sum()
+
+    def before_step(self, w: Tensor) -> None:
+        self.steps.append(self.time)
+
+
+def test_the_time_is_the_steps_and_epochs_behind_it_and_the_fraction_that_is_over(tmp_path):
+    clock = Clock()
+    assert clock.time == Time(0, 0.0, 0.0)
+    fitted(tmp_path, data=Toy(20, 4), model=learner(clock), max_epochs=2)
+    assert clock.batches == clock.steps == [Time(i, i / 5, i / 10) for i in range(10)]
+
+
+def test_where_several_batches_make_a_step_the_time_counts_steps(tmp_path):
+    clock = Clock()
+    options = {"max_epochs": 2, "accumulate_grad_batches": 2}  # three steps an epoch
+    fitted(tmp_path, data=Toy(20, 4), model=learner(clock), **options)
+    assert clock.steps == [Time(i, i / 3, i / 6) for i in range(6)]
+    assert [time.step for time in clock.batches] == [0, 0, 1, 1, 2, 3, 3, 4, 4, 5]
+
+
+def test_the_fraction_is_of_the_steps_where_they_are_what_ends_the_training(tmp_path):
+    clock = Clock()
+    fitted(tmp_path, data=Toy(20, 4), model=learner(clock), max_epochs=-1, max_steps=8)
+    assert clock.steps == [Time(i, i / 5, i / 8) for i in range(8)]
+
+
+class Halves(nn.Module):
+    """(A, B) -> A + B, counting how often."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        self.calls += 1
+        return a + b
+
+    def right_inverse(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        return w / 4, 3 * w / 4
+
+
+class Sum(Regularizer):
+    """Re-parametrises kernels as sums of two parameters; keeps what its hooks are given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.halves, self.before, self.after, self.states = Halves(), [], [], []
+
+    def attach(self, module: nn.Module, name: str) -> None:
+        register_parametrization(module, name, self.halves)
+
+    def penalty(self, w: Tensor) -> Tensor:
+        return 0 * w.sum()
+
+    def before_step(self, w: Tensor) -> None:
+        self.before.append(w)
+
+    def after_step(self, w: Tensor, state: dict[str, Tensor]) -> None:
+        self.after.append(w)
+        self.states.append(dict(state))
+
+
+def test_the_hooks_are_given_what_the_optimiser_moves_with_its_state(tmp_path):
+    reg = Sum()
+    model = learner(reg, SGD(lr=0.1, momentum=0.5))
+    fitted(tmp_path, model=model, max_steps=1, limit_val_batches=0)
+    moved = list(model.net.parametrizations.recurrent.parameters())
+    assert len(moved) == 2 and all(isinstance(w, nn.Parameter) for w in moved)
+    assert [id(w) for w in reg.before] == [id(w) for w in reg.after] == [id(w) for w in moved]
+    assert [w.grad is not None for w in moved] == [True, True]
+    assert all(
+        torch.equal(s["momentum_buffer"], w.grad) for s, w in zip(reg.states, moved, strict=True)
+    )
+
+
+def test_a_kernel_that_is_computed_is_computed_once_a_step_however_often_it_is_read(tmp_path):
+    reg, net = Sum(), RNN(n_in=3, n_out=4, length=5, hidden=6, depth=3)
+    model = Learner(net, orthogonal_, reg, SGD(lr=0.1), cross_entropy)
+    reg.halves.calls = 0
+    fitted(tmp_path, model=model, max_steps=3, limit_val_batches=0)
+    assert reg.halves.calls == 3
+
+
+def test_a_kernel_that_is_computed_follows_the_step_before(tmp_path):
+    """The sum of two halves that both take the step moves twice as far."""
+    data, plain, halved = Toy(), learner(optim=SGD(lr=0.1)), learner(Sum(), SGD(lr=0.05))
+    halved.net.load_state_dict(plain.net.state_dict(), strict=False)
+    with torch.no_grad():
+        halved.net.recurrent = plain.net.recurrent.detach()
+    others = [p for n, p in plain.net.named_parameters() if n != "recurrent"]
+    others += [p for n, p in halved.net.named_parameters() if "recurrent" not in n]
+    for p in others:
+        p.requires_grad_(False)
+    for name, model in {"plain": plain, "halved": halved}.items():
+        fitted(tmp_path / name, data=data, model=model, max_steps=4, limit_val_batches=0)
+    torch.testing.assert_close(halved.net.recurrent, plain.net.recurrent, rtol=1e-5, atol=1e-6)
+
+
+class Target(Regularizer):
+    """Holds the kernels to `gain`."""
+
+    def __init__(self, gain: float | Tensor | None) -> None:
+        super().__init__()
+        self.gain = gain
+
+
+def initialised(reg: Regularizer, init, net=None) -> Learner:
+    net = net or RNN(n_in=3, n_out=4, length=5, hidden=6)
+    return Learner(net, init, reg, FROZEN, cross_entropy)
+
+
+@pytest.mark.parametrize(("init_gain", "gain", "expected"), [(1.5, 2.0, 2.0), (1.5, None, 1.5)])
+def test_the_gap_is_measured_at_the_gain_of_the_regulariser_else_of_the_initialiser(
+    init_gain, gain, expected
+):
+    init = partial(orthogonal_, gain=init_gain)
+    assert initialised(Target(gain), init).gains() == [expected]
+
+
+def test_without_any_gain_the_gap_is_measured_at_1():
+    assert initialised(Regularizer(), orthogonal_).gains() == [1.0]
+
+
+def test_a_learned_gain_is_told_for_every_matrix_as_it_is_now():
+    net = LSTM(n_in=3, n_out=4, length=5, hidden=6, depth=2)
+    model = initialised(Stiefel("learned"), partial(orthogonal_, gain=1.5), net)
+    with torch.no_grad():
+        model.reg.scales()[0][1, 2] = 7.0
+    expected = torch.full((2, 4, 1, 1), 1.5)
+    expected[1, 2] = 7.0
+    (gain,) = model.gains()
+    torch.testing.assert_close(gain.detach(), expected)
+
+
 def means(model: Learner, x: Tensor, y: Tensor) -> dict[str, float]:
     with torch.no_grad():
         logits = model.net(x).double()
@@ -149,6 +300,16 @@ def test_the_penalty_is_not_part_of_the_reported_loss(tmp_path):
     data = Toy()
     model = fitted(tmp_path, data=data, model=learner(Constant()), max_epochs=1)
     assert_row(tmp_path, 3, "train", means(model, data.x, data.y))
+
+
+@pytest.mark.parametrize("value", [torch.inf, -torch.inf, torch.nan])
+def test_a_penalty_that_is_not_finite_is_named_at_once(tmp_path, value):
+    class Overflows(Regularizer):
+        def penalty(self, w: Tensor) -> Tensor:
+            return value * w.square().sum()
+
+    with pytest.raises(Divergence, match=f"^the penalty is {value} at step 0$"):
+        fitted(tmp_path, model=learner(Overflows()))
 
 
 class Elsewhere(Tensor):

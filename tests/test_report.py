@@ -10,7 +10,8 @@ from toys import Toy, learner
 from isogain import report
 from isogain.init import glorot_
 from isogain.optim import SGD
-from isogain.reg.penalty import Penalty
+from isogain.reg.penalty import SRIP
+from isogain.reg.stiefel import Stiefel
 
 FOUND = {
     "status": "finished",
@@ -20,6 +21,7 @@ FOUND = {
     "epoch_best": 3,
     "gap/final": 1e-7,
     "gap/worst": 0.25,
+    "gain": 1.0625,
     "jacobian/log_max": 2.0,
     "jacobian/q05": 1e-9,
     "jacobian/q50": 0.25,
@@ -51,11 +53,14 @@ def test_all_values_of_a_table_begin_in_one_column():
 
 
 def test_the_start_table_names_the_parts_and_their_options():
-    found = start(learner(Penalty(0.5, 1.5), SGD(lr=0.25, kernel_lr=0.125, grad_clip=2)))
+    reg = SRIP(0.5, 1.5, schedule="linear", epochs=2.5, every=3, iterations=4)
+    found = start(learner(reg, SGD(lr=0.25, kernel_lr=0.125, grad_clip=2)))
     assert found["model"] == "RNN 1 × 6, 88 parameters"
     assert found["kernels"] == "recurrent (1, 6, 6)"
     assert found["init"] == "glorot gain 1.5, distribution normal"
-    assert found["reg"] == "Penalty strength 0.5, gain 1.5, reduction sum"
+    assert found["reg"] == (
+        "SRIP strength 0.5, gain 1.5, reduction sum, schedule linear, epochs 2.5, every 3, iterations 4"
+    )
     assert found["data"] == "Loaded 5 × 3, 20 examples, 3 batches"
     assert found["optim"] == "SGD lr 0.25, kernels 0.125, clip 2, cosine"
     assert found["device"] == f"cpu, {torch.get_num_threads()} threads"
@@ -67,12 +72,19 @@ def test_without_clipping_and_options_the_start_table_names_none():
     assert found["optim"] == "SGD lr 0.1, kernels 0.1, cosine" and found["reg"] == "Regularizer"
 
 
+def test_the_start_table_says_that_the_gain_is_learned_and_not_what_training_keeps():
+    found = start(learner(Stiefel("learned", adam="scalar")))["reg"]
+    assert found == (
+        "Stiefel gain learned, metric euclidean, retraction newton_schulz, adam scalar"
+    )
+
+
 def test_the_end_table_shows_the_summary_in_the_units_of_a_reader(tmp_path):
     assert rows(report.end_table(FOUND, tmp_path)) == {
         "status": "finished",
         "test accuracy": "98.77 %",
         "validation": "50.00 %, best 62.50 % (epoch 4)",
-        "orthogonality gap": "final 1.00e-07, worst 2.50e-01",
+        "orthogonality gap": "final 1.00e-07, worst 2.50e-01, at gain 1.062",
         "Jacobian spread": "s up to 7.39, median 0.25, 90 % in 1e-09 … 1.5",
         "Jacobian mean s²": "1.062",
         "time": "61.2 s, 12,346 examples/s",
@@ -85,7 +97,6 @@ def test_the_end_table_shows_the_summary_in_the_units_of_a_reader(tmp_path):
     [
         ("test/acc", "test accuracy"),
         ("gap/final", "orthogonality gap"),
-        ("gap/worst", "orthogonality gap"),
         ("jacobian/log_max", "Jacobian spread"),
         ("jacobian/mean_square", "Jacobian mean s²"),
     ],
@@ -94,6 +105,23 @@ def test_what_is_not_known_has_no_row(tmp_path, unknown, row):
     known = {name: value for name, value in FOUND.items() if name != unknown}
     assert row not in rows(report.end_table(known, tmp_path))
     assert row in rows(report.end_table(FOUND, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("more", "end"),
+    [
+        ({"reg/svd_fallbacks": 0}, ", SVD fall-backs 0"),
+        ({"reg/shortened": 12}, ", steps shortened 12"),
+        ({"gain/min": 0.5, "gain/max": 1.75}, " (learned, 0.5 … 1.75)"),
+        (
+            {"gain/min": 0.5, "gain/max": 1.75, "reg/svd_fallbacks": 3},
+            " (learned, 0.5 … 1.75), SVD fall-backs 3",
+        ),
+    ],
+)
+def test_the_gap_comes_with_its_gain_and_what_the_constraint_had_to_do(tmp_path, more, end):
+    gap = rows(report.end_table(FOUND | more, tmp_path))["orthogonality gap"]
+    assert gap == "final 1.00e-07, worst 2.50e-01, at gain 1.062" + end
 
 
 def test_an_accuracy_of_0_is_shown(tmp_path):
@@ -115,7 +143,3 @@ def test_the_end_table_says_how_to_see_the_curves_of_the_newest_mirror(tmp_path)
         (tmp_path / "wandb" / f"offline-run-{stamp}-abc").mkdir(parents=True)
     newest = tmp_path / "wandb" / "offline-run-20260103-abc"
     assert rows(report.end_table(FOUND, tmp_path))["curves"] == f"wandb leet {newest}"
-
-
-def test_the_options_of_a_part_are_its_plain_attributes():
-    assert report.vars_of(Penalty(0.5, 2.0)) == {"strength": 0.5, "gain": 2.0, "reduction": "sum"}

@@ -1,14 +1,27 @@
 """The same command gives the same numbers, bit for bit, however often it is cut off on the way."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from runs import checkpoint, metrics, small_run
+from runs import CONF, checkpoint, metrics, small_run
+
+from isogain.data import mnist
 
 STEPS = 18  # three epochs of six
+REGS = [(f"reg={path.stem}",) for path in sorted((CONF / "reg").glob("*.yaml"))]
+LEARNED = [(f"reg={name}", "reg.gain=learned") for name in ("manifold", "oblique")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def read_once():
+    """The data files, for all runs of this module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mnist, "idx_tensor", cache(mnist.idx_tensor))
+        yield
 
 
 class Crash(pl.Callback):
@@ -25,8 +38,8 @@ class Crash(pl.Callback):
 def assert_same_run(a: Path, b: Path) -> None:
     assert metrics(a) == metrics(b)
     first, second = checkpoint(a), checkpoint(b)
-    for checkpointed in (first, second):
-        assert checkpointed["isogain"].pop("optim").startswith("Adam(")
+    for said in ("optim", "reg"):
+        assert first["isogain"].pop(said) == second["isogain"].pop(said) != ""
     for part in ("state_dict", "optimizer_states", "isogain", "SeqMNIST", "global_step"):
         torch.testing.assert_close(first[part], second[part], rtol=0, atol=0, equal_nan=True)
     with np.load(a / "spectra.npz") as x, np.load(b / "spectra.npz") as y:
@@ -61,3 +74,15 @@ def test_a_resumed_run_ends_bitwise_where_the_uninterrupted_one_ends(whole, tmp_
         small_run(out, option, extra={"crash": Crash(at)})
     small_run(out, option, "resume=true")
     assert_same_run(whole, out)
+
+
+@pytest.mark.parametrize("options", [*REGS, *LEARNED], ids="-".join)
+def test_every_reg_goes_on_bitwise_where_it_was_cut_off(tmp_path, options):
+    """Cut in the second epoch, a step after a checkpoint that lies within it."""
+    options = (*options, "trainer.max_epochs=2", "callbacks.checkpoints.every=4", "init.gain=1.1")
+    small_run(tmp_path / "whole", *options)
+    with pytest.raises(RuntimeError, match="crash"):
+        small_run(tmp_path / "cut", *options, extra={"crash": Crash(9)})
+    assert checkpoint(tmp_path / "cut")["global_step"] == 8
+    small_run(tmp_path / "cut", *options, "resume=true")
+    assert_same_run(tmp_path / "whole", tmp_path / "cut")

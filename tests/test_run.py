@@ -2,21 +2,33 @@
 
 import json
 import math
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from cases import parts
 from runs import CONF, checkpoint, composed, metrics, small_run, summary
+from torch.nn.utils.parametrize import is_parametrized
 
+from isogain.data import mnist
 from isogain.errors import CheckpointError, ConfigError, DataError
 from isogain.linalg import orthogonality_gap
+from isogain.optim import kernel_parameters
 
 MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 REGS = sorted(path.stem for path in (CONF / "reg").glob("*.yaml"))
 INITS = sorted(path.stem for path in (CONF / "init").glob("*.yaml"))
 OPTIMS = sorted(path.stem for path in (CONF / "optim").glob("*.yaml"))
+REPORTS = {name: reg.report().keys() for name, reg in parts("reg").items()}
+PENALTIES = [name for name in REGS if "reg/strength" in REPORTS[name]]
+EXACT = {"hard", "manifold", "exp", "cayley"}  # orthogonal to rounding error
+BOUNDS = dict.fromkeys(EXACT, 1e-5) | {  # of the gap, the root mean square of s²/g² − 1
+    "spectral": 1.1**2 - 1,  # the margin is 0.1
+    "landing": 0.5 / 8**0.5,  # ‖WᵀW/g² − I‖_F <= 0.5, of 8 units
+}
 FILES = {
     "config.yaml",
     "overrides.yaml",
@@ -27,16 +39,29 @@ FILES = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def read_once():
+    """The data files, for all runs of this module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mnist, "idx_tensor", cache(mnist.idx_tensor))
+        yield
+
+
+def column(out: Path, name: str) -> list[float]:
+    """What was logged under `name`, in order."""
+    return [float(row[name]) for row in metrics(out) if row[name]]
+
+
 @pytest.mark.parametrize("reg", REGS)
 @pytest.mark.parametrize("model", MODELS)
-def test_every_reg_trains_every_model(tmp_path, model, reg):
-    numbers = small_run(
-        tmp_path / "run", f"model={model}", f"reg={reg}", "trainer.max_steps=2", "init.gain=1.1"
-    )
+def test_every_reg_trains_every_model_from_wherever_it_starts(tmp_path, model, reg):
+    options = (f"model={model}", f"reg={reg}", "init=gaussian", "init.gain=1.1")
+    numbers = small_run(tmp_path / "run", *options, "trainer.max_steps=2")
     assert numbers["status"] == "finished" and numbers["steps"] == 2
     assert 0 <= numbers["test/acc"] <= 1 and math.isfinite(numbers["test/loss"])
-    if reg in ("hard", "manifold"):
-        assert numbers["gap/worst"] < 1e-5
+    assert numbers["gain"] == (1.0 if reg == "soft" else 1.1)
+    assert REPORTS[reg] <= numbers.keys()
+    assert numbers["gap/worst"] <= BOUNDS.get(reg, math.inf)
 
 
 @pytest.mark.parametrize("init", INITS)
@@ -44,6 +69,49 @@ def test_every_reg_trains_every_model(tmp_path, model, reg):
 def test_every_init_trains_with_every_optimiser(tmp_path, init, optim):
     options = (f"init={init}", f"optim={optim}", "reg=manifold", "trainer.max_steps=2")
     assert small_run(tmp_path / "run", *options)["status"] == "finished"
+
+
+@pytest.mark.parametrize("optim", OPTIMS)
+@pytest.mark.parametrize("reg", ["manifold", "oblique"])
+def test_a_learned_gain_is_trained_at_a_rate_of_its_own(tmp_path, reg, optim):
+    out = tmp_path / "run"
+    options = (f"reg={reg}", "reg.gain=learned", f"optim={optim}", "optim.gain_lr=0.01")
+    numbers = small_run(out, *options, "model=lstm", "init.gain=1.1", "trainer.max_epochs=1")
+    groups = checkpoint(out)["optimizer_states"][0]["param_groups"]
+    assert [len(group["params"]) for group in groups[1:]] == [1, 1]
+    assert groups[2]["initial_lr"] == 0.01
+    gains = checkpoint(out)["state_dict"]["reg.sigmas.0"].double()
+    told = [numbers[name] for name in ("gain/min", "gain", "gain/max")]
+    assert told == pytest.approx([f().item() for f in (gains.min, gains.mean, gains.max)])
+    assert told[0] < told[1] < told[2] and not (abs(gains - 1.1) < 1e-5).any()
+    kernel = checkpoint(out)["state_dict"]["net.recurrent"].double()
+    norms = torch.linalg.matrix_norm(kernel, keepdim=True)
+    torch.testing.assert_close(norms, gains * 8**0.5, rtol=1e-5, atol=0)
+    assert numbers["gap/worst"] < (1e-5 if reg == "manifold" else math.inf)
+
+
+@pytest.mark.parametrize("reg", ["manifold", "oblique"])
+def test_a_learned_gain_stays_at_a_rate_of_0(tmp_path, reg):
+    options = (f"reg={reg}", "reg.gain=learned", "optim.gain_lr=0", "init.gain=1.1")
+    small_run(tmp_path / "run", *options, "trainer.max_epochs=1", "callbacks.weights.every=1")
+    gains = column(tmp_path / "run", "gain")
+    assert len(gains) == 7 and len(set(gains)) == 1 and gains[0] == pytest.approx(1.1, rel=1e-6)
+
+
+@pytest.mark.parametrize("reg", PENALTIES)
+def test_the_strength_of_a_penalty_falls_and_is_0_after_its_epochs(tmp_path, reg):
+    """A row at step k > 0 tells the strength of the step that led to it."""
+    options = (f"reg={reg}", "reg.strength=0.5", "reg.schedule=linear", "reg.epochs=1")
+    small_run(tmp_path / "run", *options, "trainer.max_epochs=2", "callbacks.weights.every=1")
+    falling = [0.5 * (1 - i / 6) for i in range(6)]
+    assert column(tmp_path / "run", "reg/strength") == pytest.approx([0.5, *falling, *[0] * 6])
+
+
+def test_without_epochs_of_its_own_a_schedule_is_over_the_whole_training(tmp_path):
+    options = ("reg=gain", "reg.strength=0.5", "reg.schedule=cosine", "trainer.max_epochs=2")
+    small_run(tmp_path / "run", *options, "callbacks.weights.every=1")
+    falling = [0.25 * (1 + math.cos(math.pi * i / 12)) for i in range(12)]
+    assert column(tmp_path / "run", "reg/strength") == pytest.approx([0.5, *falling])
 
 
 @pytest.mark.parametrize("data", ["data=mnist", "data.order=pixels", "data.order=permuted"])
@@ -74,7 +142,7 @@ def test_the_summary_is_flat_and_says_what_design_lists(finished):
     found = summary(finished[0])
     listed = """status test/acc test/loss val/acc val/acc_best epoch_best train/loss steps epochs seconds
         examples_per_second gap/final gap/worst jacobian/mean_square jacobian/log_max jacobian/log_min seed device
-        versions git"""
+        versions git gain reg/strength"""
     assert set(listed.split()) - {"git"} <= found.keys()
     assert not any(isinstance(value, dict | list) for value in found.values())
     assert (found["steps"], found["epochs"], found["seed"]) == (18, 3, 3)
@@ -115,18 +183,32 @@ def test_the_best_checkpoint_is_of_the_epoch_with_the_best_accuracy(finished):
     assert checkpoint(out)["global_step"] == 18
 
 
+class Computed(pl.Callback):
+    """Keeps every kernel that a re-parametrisation computes."""
+
+    def __init__(self) -> None:
+        self.kernels: list[torch.Tensor] = []
+
+    def on_fit_start(self, trainer, learner) -> None:
+        for module, name in learner.net.kernels():
+            if is_parametrized(module, name):
+                module.parametrizations[name].register_forward_hook(self.keep)
+
+    def keep(self, module, args, w) -> None:
+        self.kernels.append(w.detach().clone())
+
+
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("reg", ["gain", "manifold"])
+@pytest.mark.parametrize("reg", ["gain", "hard", "manifold", "landing", "exp", "spectral"])
 def test_mixed_precision_leaves_kernels_and_constraints_in_float32(tmp_path, model, reg):
-    out = tmp_path / "run"
-    options = (
-        f"model={model}",
-        f"reg={reg}",
-        "trainer.precision=bf16-mixed",
-        "trainer.max_steps=3",
-    )
-    assert small_run(out, *options)["gap/worst"] < (1e-5 if reg == "manifold" else 0.1)
-    assert {w.dtype for w in checkpoint(out)["state_dict"].values()} == {torch.float32}
+    out, computed = tmp_path / "run", Computed()
+    options = (f"model={model}", f"reg={reg}", "trainer.precision=bf16-mixed")
+    numbers = small_run(out, *options, "trainer.max_steps=3", extra={"computed": computed})
+    kept = {name: w for name, w in checkpoint(out)["state_dict"].items() if w.is_floating_point()}
+    assert {w.dtype for w in [*kept.values(), *computed.kernels]} == {torch.float32}
+    gaps = [orthogonality_gap(w.double()).max().item() for w in computed.kernels]
+    assert bool(gaps) == (reg in ("exp", "spectral"))
+    assert max([numbers["gap/worst"], *gaps]) < (1e-5 if reg in EXACT else 0.1)
 
 
 @pytest.mark.parametrize("reg", ["none", "gain", "hard", "manifold"])
@@ -140,12 +222,13 @@ def test_the_gap_of_soft_is_that_from_its_own_target(tmp_path):
     assert float(metrics(tmp_path / "run")[0]["gap/max"]) == pytest.approx(1.3**2 - 1, abs=1e-5)
 
 
-def test_gradients_accumulate_to_those_of_the_larger_batch(tmp_path):
-    small_run(tmp_path / "one", "data.batch_size=64", "trainer.max_steps=3")
-    options = ("trainer.accumulate_grad_batches=2", "trainer.max_steps=3")
-    small_run(tmp_path / "two", *options)
+@pytest.mark.parametrize("reg", REGS)
+def test_gradients_accumulate_to_those_of_the_larger_batch(tmp_path, reg):
+    options = (f"reg={reg}", "init=gaussian", "optim=sgd", "trainer.max_steps=2")
+    small_run(tmp_path / "one", *options, "data.batch_size=64")
+    small_run(tmp_path / "two", *options, "trainer.accumulate_grad_batches=2")
     one, two = (checkpoint(tmp_path / name)["state_dict"] for name in ("one", "two"))
-    torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(one, two, rtol=1e-5, atol=2e-6)
 
 
 def test_a_folder_holds_one_run(finished):
@@ -212,6 +295,36 @@ def test_a_checkpoint_of_another_optimiser_is_refused(finished, tmp_path, option
         small_run(tmp_path / "run", option, f"ckpt={ckpt}", "trainer.max_epochs=9")
 
 
+@pytest.fixture(scope="module")
+def strayed(tmp_path_factory) -> Path:
+    """The checkpoint of a run whose kernel is not orthogonal."""
+    out = tmp_path_factory.mktemp("strayed") / "run"
+    assert small_run(out, "reg=none", "init=gaussian", "trainer.max_epochs=1")["gap/final"] > 0.1
+    return out / "checkpoints" / "last.ckpt"
+
+
+@pytest.mark.parametrize("reg", ["hard", "manifold", "landing", "oblique"])
+def test_from_a_checkpoint_of_another_reg_the_kernel_begins_where_this_one_may(
+    strayed, tmp_path, reg
+):
+    options = (f"reg={reg}", "init.gain=1.1", f"ckpt={strayed}", "trainer.max_steps=8")
+    numbers = small_run(tmp_path / "run", *options)
+    kernel = checkpoint(tmp_path / "run")["state_dict"]["net.recurrent"].double()
+    assert numbers["status"] == "finished" and numbers["steps"] == 8
+    if reg == "oblique":
+        norms = torch.linalg.vector_norm(kernel, dim=-1)
+        torch.testing.assert_close(norms, torch.full_like(norms, 1.1), rtol=1e-5, atol=0)
+    else:
+        assert orthogonality_gap(kernel, 1.1) < (1e-5 if reg in EXACT else 1e-2)
+        assert numbers["gap/worst"] < (1e-5 if reg in EXACT else 1e-2)
+
+
+@pytest.mark.parametrize("options", [("reg=exp",), ("reg=manifold", "reg.gain=learned")])
+def test_a_checkpoint_without_what_the_reg_trains_is_refused(strayed, tmp_path, options):
+    with pytest.raises(CheckpointError, match="the checkpoint does not fit .*reg: "):
+        small_run(tmp_path / "run", *options, f"ckpt={strayed}", "trainer.max_epochs=2")
+
+
 def test_resuming_with_another_model_is_refused_and_changes_nothing(tmp_path):
     small_run(tmp_path / "run", "trainer.max_epochs=1")
     found = summary(tmp_path / "run")
@@ -230,19 +343,30 @@ def test_divergence_is_an_outcome_with_its_step(tmp_path):
     assert int(metrics(tmp_path / "run")[0]["step"]) == 0
 
 
-def test_a_penalty_that_overflows_is_named(tmp_path):
-    numbers = small_run(tmp_path / "run", "reg.strength=1e38", "init=gaussian", "init.gain=1")
-    assert numbers["status"] == "diverged" and numbers["error"].startswith("the penalty is inf")
+@pytest.mark.parametrize("strength", ["1e30", "1e29"])
+def test_a_penalty_whose_gradient_overflows_is_a_divergence(tmp_path, strength):
+    options = (f"reg.strength={strength}", "init=gaussian", "optim=sgd")
+    assert small_run(tmp_path / "run", *options)["status"] == "diverged"
+
+
+class Poison(pl.Callback):
+    """Makes every gradient that moves a kernel nan."""
+
+    def on_before_optimizer_step(self, trainer, learner, optimizer) -> None:
+        for w in kernel_parameters(learner.net):
+            w.grad.fill_(torch.nan)
+
+
+@pytest.mark.parametrize("reg", REGS)
+def test_a_gradient_that_is_not_finite_is_a_divergence(tmp_path, reg):
+    numbers = small_run(tmp_path / "run", f"reg={reg}", extra={"poison": Poison()})
+    assert numbers["status"] == "diverged" and numbers["steps"] <= 1
 
 
 @pytest.mark.parametrize("reg", ["hard", "manifold"])
-def test_a_kernel_that_is_not_finite_is_a_divergence(tmp_path, reg):
-    class Poison(pl.Callback):
-        def on_before_optimizer_step(self, trainer, learner, optimizer) -> None:
-            learner.net.recurrent.grad.fill_(torch.nan)
-
+def test_a_constraint_that_is_given_a_kernel_that_is_not_finite_says_so(tmp_path, reg):
     numbers = small_run(tmp_path / "run", f"reg={reg}", extra={"poison": Poison()})
-    assert numbers["status"] == "diverged" and numbers["error"].startswith("a kernel is nan")
+    assert numbers["error"].startswith("a kernel is nan at step ")
 
 
 class Raises(pl.Callback):
@@ -300,26 +424,31 @@ def test_damaged_data_is_found_before_training(tmp_path):
         small_run(tmp_path / "run", f"data.root={tmp_path}")
 
 
-def test_clipping_acts_on_what_the_regulariser_left_of_the_gradient(tmp_path):
-    norms = []
+class Norms(pl.Callback):
+    """Keeps the 2-norm of the whole gradient that every step took."""
 
-    class Look(pl.Callback):
-        def on_before_zero_grad(self, trainer, learner, optimizer) -> None:
-            grads = [p.grad for p in learner.parameters() if p.grad is not None]
-            norms.append(
-                float(torch.linalg.vector_norm(torch.cat([g.flatten() for g in grads])))
-                if grads
-                else 0.0
-            )
+    def __init__(self) -> None:
+        self.norms: list[float] = []
 
-    small_run(
-        tmp_path / "run",
-        "optim.grad_clip=0.01",
-        "reg=manifold",
-        "trainer.max_steps=3",
-        extra={"look": Look()},
-    )
-    assert max(norms) == pytest.approx(0.01, rel=1e-4)
+    def on_before_zero_grad(self, trainer, learner, optimizer) -> None:
+        grads = [
+            p.grad.flatten()
+            for g in optimizer.param_groups
+            for p in g["params"]
+            if p.grad is not None
+        ]
+        self.norms += [torch.linalg.vector_norm(torch.cat(grads)).item()] if grads else []
+
+
+@pytest.mark.parametrize("reg", REGS)
+def test_clipping_acts_on_what_the_regulariser_left_of_the_gradient(tmp_path, reg):
+    """Steps of 0.1 · 0.01 at most, six of them, leave a kernel of 8 units nearly orthogonal."""
+    look = Norms()
+    options = (f"reg={reg}", "optim=sgd", "optim.grad_clip=0.01", "trainer.max_epochs=1")
+    numbers = small_run(tmp_path / "run", *options, extra={"look": look})
+    assert numbers["status"] == "finished"
+    assert look.norms[-5:] == pytest.approx([0.01] * 5, rel=1e-4)
+    assert numbers["gap/worst"] < BOUNDS.get(reg, 1) and numbers["gap/worst"] < 2.1 * 0.006 / 8**0.5
 
 
 def test_a_kernel_learning_rate_of_zero_freezes_the_kernels_alone(tmp_path):

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from isogain.linalg import orthonormal
 from isogain.ranges import positive
 
 
@@ -21,12 +22,8 @@ def orthogonal_(w: Tensor, gain: float = 1.0) -> Tensor:
     slices of one.
     """
     positive("gain", gain)
-    tall = w.shape[-2] >= w.shape[-1]
-    q, r = torch.linalg.qr(
-        torch.randn_like(w if tall else w.mT, memory_format=torch.contiguous_format)
-    )
-    q = q * r.diagonal(dim1=-2, dim2=-1).sgn().unsqueeze(-2)  # a unique QR, hence Haar
-    return w.copy_(gain * (q if tall else q.mT))
+    normal = torch.randn_like(w, memory_format=torch.contiguous_format)
+    return w.copy_(gain * orthonormal(normal))  # the unique QR, hence Haar
 
 
 @torch.no_grad()

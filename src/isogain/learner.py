@@ -7,12 +7,14 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.nn.utils.parametrize import cached
 
+from isogain import restart
 from isogain.errors import Divergence
 from isogain.models.base import Network
-from isogain.optim import Optim
+from isogain.optim import Optim, kernel_parameters
 from isogain.record import record
-from isogain.reg.base import Regularizer
+from isogain.reg.base import Regularizer, Time
 
 Batch = tuple[Tensor, Tensor]
 BAD_STEP = 3  # place in `Learner.tally`
@@ -21,8 +23,8 @@ BAD_STEP = 3  # place in `Learner.tally`
 class Learner(pl.LightningModule):
     """Trains `net` by `loss` plus the regulariser's penalty; initialises the kernels in place.
 
-    Order in a step: loss + penalty, backward, callbacks see the raw gradient, `before_step`,
-    clipping, optimiser, `after_step`. Sums stay on the device and are read every
+    Order in a step: loss + penalty, backward, callbacks see the raw gradient, `before_step` (where
+    the built-in penalties add theirs), clipping, optimiser, `after_step`. Sums stay on the device and are read every
     `trainer.log_every_n_steps` steps and at the end of an epoch. `metrics` holds the latest value
     of everything that was measured, `examples` counts those trained on in this process.
     """
@@ -44,18 +46,21 @@ class Learner(pl.LightningModule):
         self.init_gain: float = getattr(init, "keywords", {}).get("gain", 1.0)
         self.metrics: dict[str, float] = {}
         self.examples = 0
+        self._reg_changed = False
         # sums over examples of loss and hits, the examples, and 1 + the first step with a non-finite loss
         self.register_buffer("tally", torch.zeros(4, dtype=torch.float64), persistent=False)
 
-    @property
-    def gain(self) -> float:
-        """The g that the orthogonality gap is measured against: the regulariser's, else the initialiser's."""
-        return getattr(self.reg, "gain", self.init_gain)
+    def gains(self) -> list[float | Tensor]:
+        """The g that each kernel's orthogonality gap is measured against: the regulariser's, else the initialiser's."""
+        targets = (self.reg.gain_of(w) for w in self.kernels())
+        return [self.init_gain if gain is None else gain for gain in targets]
 
     def kernels(self) -> list[Tensor]:
         return [getattr(module, name) for module, name in self.net.kernels()]
 
+    @cached()  # a re-parametrised kernel is computed once a step, however often the network reads it
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        self.reg.time = self._time()
         loss = self._tallied(batch)
         self.examples += len(batch[1])
         with torch.autocast(loss.device.type, enabled=False):  # constraints stay in full precision
@@ -71,7 +76,7 @@ class Learner(pl.LightningModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         with torch.no_grad():
-            for w in self.kernels():
+            for w in kernel_parameters(self.net):
                 self.reg.before_step(w)
 
     def optimizer_step(
@@ -79,12 +84,13 @@ class Learner(pl.LightningModule):
     ) -> None:
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         with torch.no_grad():
-            for w in self.kernels():
+            for w in kernel_parameters(self.net):
                 self._after_step(w, optimizer.state.get(w, {}))
 
     def configure_callbacks(self) -> list[pl.Callback]:
         return [TrainingMetrics()]
 
+    @cached()
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._tallied(batch)
 
@@ -92,6 +98,7 @@ class Learner(pl.LightningModule):
         values = self.flush("val")
         self.log_dict(values, logger=False)  # for callbacks that monitor a metric
 
+    @cached()
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self._tallied(batch)
 
@@ -99,7 +106,7 @@ class Learner(pl.LightningModule):
         self.flush("test")
 
     def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = self.optim(self.net)
+        optimizer = self.optim(self.net, self.reg)
         scheduler = self.optim.scheduler(optimizer, self.trainer.estimated_stepping_batches)
         if scheduler is None:
             return {"optimizer": optimizer}
@@ -116,21 +123,45 @@ class Learner(pl.LightningModule):
             "tally": self.tally.cpu(),
             "metrics": dict(self.metrics),
             "optim": repr(self.optim),
+            "reg": restart.coordinates(self.reg),
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Raises CheckpointError where it is of other weights or parameter groups.
+
+        From a checkpoint of another regulariser the kernels are brought to where this one may begin, and their
+        optimiser state starts afresh.
+        """
         state = checkpoint["isogain"]
+        restart.fit_to_(checkpoint, self.state_dict(), self.reg)
+        self._reg_changed = state["reg"] != restart.coordinates(self.reg)
         self.tally.copy_(state["tally"])
-        self.metrics = dict(state["metrics"])
+        stale = ("gap/", "gain", "reg/") if self._reg_changed else ()
+        self.metrics = {k: v for k, v in state["metrics"].items() if not k.startswith(stale)}
         torch.set_rng_state(state["rng"])
         if len(state["cuda_rng"]) == torch.cuda.device_count() > 0:
             torch.cuda.set_rng_state_all(state["cuda_rng"])
 
+    def on_train_start(self) -> None:
+        if self._reg_changed:
+            (optimizer,) = self.trainer.optimizers
+            restart.begin_kernels_afresh_(
+                optimizer, self.optim(self.net, self.reg), self.net, self.reg
+            )
+
+    def _time(self) -> Time:
+        trainer = self.trainer
+        steps = -(-trainer.num_training_batches // trainer.accumulate_grad_batches)
+        total = trainer.estimated_stepping_batches
+        return Time(self.global_step, self.global_step / steps, self.global_step / total)
+
     def _tallied(self, batch: Batch) -> Tensor:
         """The mean loss of a batch, added to the sums on the way."""
         x, y = batch
+        with torch.autocast(x.device.type, enabled=False):
+            self.kernels()  # a re-parametrised kernel too is computed, and then cached, in full precision
         logits = self.net(x)
         loss = self.loss(logits, y)
         with torch.no_grad():

@@ -4,8 +4,38 @@
 is stated on the smaller Gram matrix.
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
+
+CACHED = 2**20  # entries, 4 MB in float32: a piece of a stack that a CPU's cache holds
+
+
+def pieces(*stacks: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Views (matrices, n, k) of contiguous stacks of as many matrices, a few at a time on a CPU, all at once elsewhere.
+
+    Work that goes over a piece several times stays in a CPU's cache; a GPU wants large batches.
+    """
+    flat = [stack.view(-1, *stack.shape[-2:]) for stack in stacks]
+    few = max(1, CACHED // flat[0][0].numel()) if flat[0].is_cpu else len(flat[0])
+    return zip(*(stack.split(few) for stack in flat), strict=True)
+
+
+def per_matrix(value: float | Tensor, w: Tensor) -> Tensor:
+    """A number or (..., 1, 1), copied out to one entry a matrix of w (..., n, k); (..., 1, 1)."""
+    out = torch.empty_like(w[..., :1, :1], memory_format=torch.contiguous_format)
+    return out.copy_(value) if isinstance(value, Tensor) else out.fill_(value)
+
+
+def tall(w: Tensor) -> Tensor:
+    """W, or its transpose if it is wide; a view."""
+    return w if w.shape[-2] >= w.shape[-1] else w.mT
+
+
+def skew(a: Tensor) -> Tensor:
+    """(A − Aᵀ)/2 of square matrices."""
+    return (a - a.mT).mul_(0.5)
 
 
 def smaller_gram(w: Tensor) -> Tensor:
@@ -13,14 +43,17 @@ def smaller_gram(w: Tensor) -> Tensor:
     return w.mT @ w if w.shape[-2] >= w.shape[-1] else w @ w.mT
 
 
-def gram_error(w: Tensor, gain: float = 1.0) -> Tensor:
-    """WᵀW/g² − I on the smaller Gram side: (..., n, k) -> (..., m, m); zero iff W is g times orthogonal."""
-    error = smaller_gram(w) / gain**2
+def gram_error(w: Tensor, gain: float | Tensor = 1.0) -> Tensor:
+    """WᵀW/g² − I on the smaller Gram side: (..., n, k) -> (..., m, m); zero iff W is g times orthogonal.
+
+    A gain a matrix has shape (..., 1, 1).
+    """
+    error = smaller_gram(w).div_(gain**2)
     error.diagonal(dim1=-2, dim2=-1).sub_(1)
     return error
 
 
-def orthogonality_gap(w: Tensor, gain: float = 1.0) -> Tensor:
+def orthogonality_gap(w: Tensor, gain: float | Tensor = 1.0) -> Tensor:
     """‖WᵀW/g² − I‖_F / √m on the smaller Gram side, one number a matrix: (..., n, k) -> (...).
 
     It is the root mean square of s²/g² − 1 over the m singular values s.
@@ -34,15 +67,52 @@ def check_finite(w: Tensor) -> None:
         raise torch.linalg.LinAlgError("the matrix has entries that are not finite")
 
 
+def svd(w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """U, s, Vᵀ of the thin singular value decomposition, also where LAPACK's iteration fails: (..., n, k) -> (..., n,
+    m), (..., m), (..., m, k) with m = min(n, k).
+
+    On repeated singular values, which orthogonal matrices have, it can give up or return NaN; then
+    by the eigenvectors of the smaller Gram matrix in float64. Raises torch.linalg.LinAlgError where
+    W is not finite.
+    """
+    check_finite(w)
+    try:
+        found = torch.linalg.svd(w, full_matrices=False)
+    except torch.linalg.LinAlgError:
+        return _svd_by_gram(w)
+    return found if all(part.isfinite().all() for part in found) else _svd_by_gram(w)
+
+
+def _svd_by_gram(w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    x = tall(w).double()
+    v = torch.linalg.eigh(x.mT @ x).eigenvectors.flip(-1)
+    xv = x @ v  # U s, in descending order of s
+    u = orthonormal(xv)
+    s = (u * xv).sum(-2).clamp_min(0)
+    u, s, v = u.to(w), s.to(w), v.to(w)
+    return (u, s, v.mT) if tall(w) is w else (v, s, u.mT)
+
+
 def polar(w: Tensor) -> Tensor:
     """The nearest orthogonal matrix in Frobenius norm, UVᵀ of the thin SVD: (..., n, k) -> (..., n,
     k).
 
-    Raises torch.linalg.LinAlgError where W is not finite. Higham 1986, section 2.
+    A Newton–Schulz step takes off the rounding of the SVD. Raises torch.linalg.LinAlgError where W
+    is not finite. Higham 1986, section 2.
     """
-    check_finite(w)
-    u, _, vh = torch.linalg.svd(w, full_matrices=False)
-    return u @ vh
+    u, _, vh = svd(w)
+    q = tall(u @ vh)
+    q = q - q @ gram_error(q) / 2
+    return q if tall(w) is w else q.mT
+
+
+def orthonormal(w: Tensor) -> Tensor:
+    """Q of the QR decomposition with a positive diagonal of R (of Wᵀ if W is wide): (..., n, k) -> (..., n, k)."""
+    if w.shape[-2] < w.shape[-1]:
+        return orthonormal(w.mT).mT
+    q, r = torch.linalg.qr(w)
+    diagonal = r.diagonal(dim1=-2, dim2=-1).unsqueeze(-2)
+    return q * torch.where(diagonal < 0, -1, 1)
 
 
 def tangent(w: Tensor, g: Tensor) -> Tensor:

@@ -1,21 +1,22 @@
 """Optimisers: torch's own, with a learning rate of their own for the kernels under study.
 
-Called with a network, each returns a torch optimiser of two groups: the kernels, and all else.
-Options of all: `lr` > 0, `kernel_lr` >= 0 (None: lr), `grad_clip` > 0, the largest 2-norm of the
-whole gradient (None: no clipping).
+Called with a network and its regulariser, each returns a torch optimiser of two groups, all else and the kernels,
+and a third one where the regulariser learns gains. Options of all: `lr` > 0, `kernel_lr` and `gain_lr` >= 0
+(None: lr), `grad_clip` > 0, the largest 2-norm of the whole gradient (None: no clipping).
 """
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 from torch.optim.lr_scheduler import LambdaLR
 
 from isogain.models.base import Network
 from isogain.ranges import at_least, between, positive
+from isogain.reg.base import Regularizer
+from isogain.schedules import FACTORS
 
 
 def kernel_parameters(net: Network) -> Iterator[nn.Parameter]:
@@ -28,33 +29,36 @@ def kernel_parameters(net: Network) -> Iterator[nn.Parameter]:
 
 
 Schedule = Literal["constant", "linear", "cosine"]
-FACTORS: dict[str, Callable[[float], float]] = {
-    "constant": lambda t: 1.0,
-    "linear": lambda t: 1 - t,
-    "cosine": lambda t: (1 + math.cos(math.pi * t)) / 2,
-}
 
 
 class Optim:
     """Learning rates, clipping and the two parameter groups."""
 
     def __init__(
-        self, lr: float, kernel_lr: float | None, grad_clip: float | None, schedule: Schedule
+        self,
+        lr: float,
+        kernel_lr: float | None,
+        gain_lr: float | None,
+        grad_clip: float | None,
+        schedule: Schedule,
     ) -> None:
         self.lr = positive("lr", lr)
         self.kernel_lr = lr if kernel_lr is None else at_least("kernel_lr", kernel_lr, 0)
+        self.gain_lr = lr if gain_lr is None else at_least("gain_lr", gain_lr, 0)
         self.grad_clip = None if grad_clip is None else positive("grad_clip", grad_clip)
         self.schedule = schedule
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v}' for k, v in vars(self).items())})"
 
-    def groups(self, net: Network) -> list[dict]:
-        """Everything but the kernels at `lr`, then the kernels at `kernel_lr`."""
+    def groups(self, net: Network, reg: Regularizer) -> list[dict]:
+        """Everything but the kernels at `lr`, then the kernels at `kernel_lr`, then learned gains at `gain_lr`."""
         kernels = list(kernel_parameters(net))
         ours = {id(p) for p in kernels}
         others = [p for p in net.parameters() if id(p) not in ours]
-        return [{"params": others, "lr": self.lr}, {"params": kernels, "lr": self.kernel_lr}]
+        found = [{"params": others, "lr": self.lr}, {"params": kernels, "lr": self.kernel_lr}]
+        gains = {"params": reg.scales(), "lr": self.gain_lr}
+        return [*found, gains] if gains["params"] else found
 
     def scheduler(self, optimizer: torch.optim.Optimizer, steps: float) -> LambdaLR | None:
         """The schedule over `steps` optimiser steps, to be stepped after each; None for constant rates."""
@@ -63,7 +67,7 @@ class Optim:
         factor = FACTORS[self.schedule]
         return LambdaLR(optimizer, lambda step: factor(min(step / steps, 1.0)))
 
-    def __call__(self, net: Network) -> torch.optim.Optimizer:
+    def __call__(self, net: Network, reg: Regularizer) -> torch.optim.Optimizer:
         raise NotImplementedError
 
 
@@ -75,14 +79,15 @@ class SGD(Optim):
         lr: float = 0.1,
         momentum: float = 0.0,
         kernel_lr: float | None = None,
+        gain_lr: float | None = None,
         grad_clip: float | None = None,
         schedule: Schedule = "cosine",
     ) -> None:
-        super().__init__(lr, kernel_lr, grad_clip, schedule)
+        super().__init__(lr, kernel_lr, gain_lr, grad_clip, schedule)
         self.momentum = between("momentum", momentum, 0, 1)
 
-    def __call__(self, net: Network) -> torch.optim.SGD:
-        return torch.optim.SGD(self.groups(net), momentum=self.momentum, fused=True)
+    def __call__(self, net: Network, reg: Regularizer) -> torch.optim.SGD:
+        return torch.optim.SGD(self.groups(net, reg), momentum=self.momentum, fused=True)
 
 
 class Adam(Optim):
@@ -94,21 +99,62 @@ class Adam(Optim):
         beta1: float = 0.9,
         beta2: float = 0.999,
         kernel_lr: float | None = None,
+        gain_lr: float | None = None,
         grad_clip: float | None = None,
         schedule: Schedule = "cosine",
     ) -> None:
-        super().__init__(lr, kernel_lr, grad_clip, schedule)
+        super().__init__(lr, kernel_lr, gain_lr, grad_clip, schedule)
         self.betas = between("beta1", beta1, 0, 1), between("beta2", beta2, 0, 1)
 
-    def __call__(self, net: Network) -> torch.optim.Adam:
-        return QuickAdam(self.groups(net), betas=self.betas, fused=True)
+    def __call__(self, net: Network, reg: Regularizer) -> torch.optim.Adam:
+        groups = self.groups(net, reg)
+        groups[1]["per_matrix"] = reg.adam == "scalar"
+        return MatrixAdam(groups, betas=self.betas, fused=True)
 
 
-class QuickAdam(torch.optim.Adam):
-    """torch's Adam without a check at every step that asks for a driver: 0.3 ms where there is no GPU."""
+class MatrixAdam(torch.optim.Adam):
+    """torch's Adam; in groups with `per_matrix`, one second moment a matrix, that of its mean squared gradient entry.
+
+    Such a step is a multiple of the first moment, so it stays in a tangent space that holds it.
+    Bécigneul and Ganea 2019, equation 6.
+    """
+
+    def __setstate__(self, state: dict) -> None:
+        """Torch makes every step count a float32 tensor, in which our powers of beta would be others."""
+        super().__setstate__(state)
+        for group in self.param_groups:
+            for p in group["params"] if group.get("per_matrix") else ():
+                if p in self.state:
+                    self.state[p]["step"] = int(self.state[p]["step"])
+
+    def _init_group(self, group: dict, *lists: list) -> bool:
+        """Fill torch's lists of what a group updates, or update it here and leave them empty."""
+        if not group.get("per_matrix"):
+            return super()._init_group(group, *lists)
+        for p in group["params"]:
+            if p.grad is not None:
+                self._step_per_matrix(p, group)
+        return False
+
+    def _step_per_matrix(self, p: Tensor, group: dict) -> None:
+        state, (beta1, beta2) = self.state[p], group["betas"]
+        if not state:
+            state["step"] = 0
+            state["exp_avg"] = torch.zeros_like(p)
+            state["exp_avg_sq"] = p.new_zeros((*p.shape[:-2], 1, 1))
+        state["step"] += 1
+        state["exp_avg"].lerp_(p.grad, 1 - beta1)
+        square = torch.linalg.matrix_norm(p.grad, keepdim=True).square() / (
+            p.shape[-2] * p.shape[-1]
+        )
+        state["exp_avg_sq"].lerp_(square, 1 - beta2)
+        first = 1 - beta1 ** state["step"]
+        second = (state["exp_avg_sq"] / (1 - beta2 ** state["step"])).sqrt_().add_(group["eps"])
+        p.addcmul_(state["exp_avg"], group["lr"] / first / second, value=-1)
 
     def _accelerator_graph_capture_health_check(self) -> None:
-        if self.param_groups[0]["params"][0].is_cuda:
+        """Nothing where there is no GPU: torch asks for a driver at every step, 0.3 ms."""
+        if any(p.is_cuda for group in self.param_groups for p in group["params"][:1]):
             super()._accelerator_graph_capture_health_check()
 
 
@@ -121,12 +167,13 @@ class RMSprop(Optim):
         alpha: float = 0.99,
         momentum: float = 0.0,
         kernel_lr: float | None = None,
+        gain_lr: float | None = None,
         grad_clip: float | None = None,
         schedule: Schedule = "cosine",
     ) -> None:
-        super().__init__(lr, kernel_lr, grad_clip, schedule)
+        super().__init__(lr, kernel_lr, gain_lr, grad_clip, schedule)
         self.alpha = between("alpha", alpha, 0, 1)
         self.momentum = between("momentum", momentum, 0, 1)
 
-    def __call__(self, net: Network) -> torch.optim.RMSprop:
-        return torch.optim.RMSprop(self.groups(net), alpha=self.alpha, momentum=self.momentum)
+    def __call__(self, net: Network, reg: Regularizer) -> torch.optim.RMSprop:
+        return torch.optim.RMSprop(self.groups(net, reg), alpha=self.alpha, momentum=self.momentum)

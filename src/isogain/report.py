@@ -30,7 +30,7 @@ def start_table(
         "model": f"{type(net).__name__} {net.depth} × {net.hidden}, {parameters:,} parameters",
         "kernels": kernels,
         "init": f"{init.func.__name__.rstrip('_')} {_options(init.keywords)}",
-        "reg": f"{type(learner.reg).__name__} {_options(vars_of(learner.reg))}",
+        "reg": f"{type(learner.reg).__name__} {_options(learner.reg.options())}",
         "data": f"{type(data).__name__} {data.length} × {data.n_in}, {len(train.y):,} examples, {len(train)} batches",
         "optim": f"{type(optim).__name__} {rates}",
         "device": device_name(device),
@@ -44,7 +44,7 @@ def end_table(summary: Mapping[str, Any], folder: Path) -> str:
         "status": summary["status"] + (f": {summary['error']}" if "error" in summary else ""),
         "test accuracy": _percent(summary.get("test/acc")),
         "validation": _validation(summary),
-        "orthogonality gap": _pair(summary, "gap/final", "gap/worst", "final {:.2e}, worst {:.2e}"),
+        "orthogonality gap": _gap(summary),
         "Jacobian spread": _spread(summary),
         "Jacobian mean s²": _number(summary.get("jacobian/mean_square")),
         "time": f"{summary['seconds']:.1f} s" + _rate(summary.get("examples_per_second")),
@@ -69,11 +69,6 @@ def device_name(device: torch.device) -> str:
     return f"{device.type}, {torch.get_num_threads()} threads"
 
 
-def vars_of(module: torch.nn.Module) -> dict[str, Any]:
-    """The plain options that a module keeps as attributes."""
-    return {k: v for k, v in vars(module).items() if not k.startswith("_") and k != "training"}
-
-
 def _options(options: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in options.items())
 
@@ -93,12 +88,15 @@ def _validation(summary: Mapping[str, Any]) -> str:
     return f"{last}, best {best} (epoch {summary['epoch_best'] + 1})"
 
 
-def _pair(summary: Mapping[str, Any], first: str, second: str, form: str) -> str:
-    return (
-        form.format(summary[first], summary[second])
-        if first in summary and second in summary
-        else ""
-    )
+def _gap(summary: Mapping[str, Any]) -> str:
+    """The gap, the gain it is measured against, and what the constraint had to do for it."""
+    if "gap/final" not in summary:
+        return ""
+    text = "final {gap/final:.2e}, worst {gap/worst:.2e}, at gain {gain:.4g}"
+    text += " (learned, {gain/min:.4g} … {gain/max:.4g})" if "gain/min" in summary else ""
+    text += ", SVD fall-backs {reg/svd_fallbacks}" if "reg/svd_fallbacks" in summary else ""
+    text += ", steps shortened {reg/shortened}" if "reg/shortened" in summary else ""
+    return text.format(**summary)
 
 
 def _spread(summary: Mapping[str, Any]) -> str:

@@ -1,22 +1,23 @@
 import numpy as np
 import pytest
 import torch
-from cases import networks, randn, same
+from cases import Kernel, networks, randn, same
+from torch import nn
 
 from isogain.diagnostics.weights import kernel_gaps, kernel_spectra
 from isogain.init import orthogonal_
-from isogain.models.base import Network
 
 
-class Rectangles(Network):
-    """A network of which only the kernel matters: tall, wide or batched."""
+class Two(Kernel):
+    """A network of two kernels."""
 
-    def __init__(self, *shape):
-        super().__init__(n_in=1, n_out=1, length=1, hidden=1, depth=1)
-        self.w = torch.nn.Parameter(randn(*shape))
+    def __init__(self, w, v):
+        super().__init__(w)
+        self.v = nn.Parameter(v)
 
     def kernels(self):
-        yield self, "w"
+        yield from super().kernels()
+        yield self, "v"
 
 
 def singular_values(w):
@@ -36,19 +37,44 @@ def test_the_spectra_are_numpys_matrix_by_matrix(build):
 
 @pytest.mark.parametrize("shape", [(1, 8, 5), (3, 5, 8), (2, 4, 5, 5)])
 def test_the_spectra_of_rectangles_have_the_length_of_the_shorter_side(shape):
-    net = Rectangles(*shape)
+    net = Kernel(randn(*shape))
     same(kernel_spectra(net)["w"], torch.from_numpy(singular_values(net.w)))
+
+
+def gaps(w, gain):
+    """By numpy, one a matrix; `gain` is a number or has an entry a matrix."""
+    ratios = singular_values(w) / np.reshape(gain, (-1, 1))
+    return np.sqrt(np.mean((ratios**2 - 1) ** 2, axis=1)).tolist()
 
 
 @pytest.mark.parametrize("build", networks())
 def test_the_gap_is_the_root_mean_square_of_s2_over_g2_minus_1(build):
-    net, gain = build(), 1.3
-    expected = {}
-    for module, name in net.kernels():
-        w = getattr(module, name)
-        gaps = np.sqrt(np.mean((singular_values(w) ** 2 / gain**2 - 1) ** 2, axis=1))
-        expected |= zip(net.labels(name, w), gaps.tolist(), strict=True)
-    same(kernel_gaps(net, gain), expected)
+    net, expected = build(), {}
+    gains = [1.3 + i for i, _ in enumerate(net.kernels())]
+    for (name, w), gain in zip(net.named_kernels(), gains, strict=True):
+        expected |= zip(net.labels(name, w), gaps(w, gain), strict=True)
+    same(kernel_gaps(net, gains), expected)
+
+
+@pytest.mark.parametrize("build", networks())
+def test_where_each_matrix_has_a_gain_its_gap_is_measured_against_its_own(build):
+    net, gains, expected = build(), [], {}
+    for name, w in net.named_kernels():
+        gain = torch.rand(*w.shape[:-2], 1, 1) + 0.5  # float32, as it is learned
+        gains.append(gain)
+        expected |= zip(net.labels(name, w), gaps(w, gain.double().numpy()), strict=True)
+    same(kernel_gaps(net, gains), expected)
+
+
+def test_every_kernel_is_measured_against_the_gain_at_its_place():
+    net = Two(orthogonal_(randn(8, 5), gain=2.0), orthogonal_(randn(2, 4, 4), gain=3.0))
+    found = kernel_gaps(net, [1.0, torch.tensor([1.5, 3.0]).view(2, 1, 1)])
+    same(found, {"w": 3.0, "v/000": 3.0, "v/001": 0.0})
+
+
+def test_as_many_gains_are_needed_as_there_are_kernels():
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
+        kernel_gaps(Two(randn(8, 5), randn(5, 5)), [1.0])
 
 
 @pytest.mark.parametrize("build", networks())
@@ -58,13 +84,7 @@ def test_orthogonal_kernels_have_one_singular_value_and_no_gap(build):
         orthogonal_(getattr(module, name), gain=1.3)
     for spectrum in kernel_spectra(net).values():
         same(spectrum, torch.full_like(spectrum, 1.3))
-    assert max(kernel_gaps(net, 1.3).values()) < 1e-14
-
-
-def test_the_gap_of_a_single_matrix_goes_by_the_kernels_name():
-    net = Rectangles(8, 5)
-    orthogonal_(net.w, gain=2.0)
-    same(kernel_gaps(net, gain=1.0), {"w": 3.0})
+    assert max(kernel_gaps(net, [1.3 for _ in net.kernels()]).values()) < 1e-14
 
 
 @pytest.mark.parametrize("build", networks())

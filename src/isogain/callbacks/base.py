@@ -5,6 +5,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from torch.nn.utils.parametrize import cached
 
 from isogain.learner import Learner
 from isogain.ranges import at_least
@@ -50,7 +51,8 @@ class Diagnostic(pl.Callback):
             return
         self._measured_at = trainer.global_step
         try:
-            self.measure(trainer, learner)
+            with cached():  # a re-parametrised kernel is computed once a measurement
+                self.measure(trainer, learner)
         except torch.linalg.LinAlgError as error:
             if not self._warned:
                 reason = str(error).splitlines()[0]

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
+from torch import Tensor
 
 from isogain.callbacks.base import Diagnostic
 from isogain.diagnostics.weights import kernel_gaps, kernel_spectra
@@ -12,18 +14,33 @@ EDGES = np.geomspace(1e-2, 1e1, 65)  # 64 bins, an equal ratio each
 
 
 class WeightSpectrum(Diagnostic):
-    """Every `every` steps: `gap/<matrix>`, their largest as `gap/max`, and `weights/<kernel>`, all singular values."""
+    """Every `every` steps: `gap/<matrix>`, their largest as `gap/max`, `weights/<kernel>`, all
+    singular values, `gain`, and what the regulariser reports.
+    """
 
     def __init__(self, every: int = 125) -> None:
         super().__init__(every)
 
     def measure(self, trainer: pl.Trainer, learner: Learner) -> None:
-        gaps = kernel_gaps(learner.net, learner.gain)
+        gains = learner.gains()
+        gaps = kernel_gaps(learner.net, gains)
         largest = max(gaps.values())
         worst = max(largest, learner.metrics.get("gap/worst", largest))
-        learner.metrics |= {"gap/final": largest, "gap/worst": worst}
+        told = learner.reg.report() | gain_statistics(gains)
+        learner.metrics |= {"gap/final": largest, "gap/worst": worst} | told
         spectra = {
             f"weights/{k}": Spectrum(s.cpu().numpy(), EDGES)
             for k, s in kernel_spectra(learner.net).items()
         }
-        record(trainer, {**{f"gap/{k}": v for k, v in gaps.items()}, "gap/max": largest}, spectra)
+        scalars = {f"gap/{k}": v for k, v in gaps.items()} | {"gap/max": largest} | told
+        record(trainer, scalars, spectra)
+
+
+def gain_statistics(gains: list[float | Tensor]) -> dict[str, float]:
+    """`gain`, the mean over all matrices, and `gain/min` and `gain/max` where they are learned."""
+    values = torch.cat(
+        [torch.as_tensor(gain, dtype=torch.float64).flatten().cpu() for gain in gains]
+    )
+    learned = any(isinstance(gain, Tensor) for gain in gains)
+    extremes = {"gain/min": values.min().item(), "gain/max": values.max().item()} if learned else {}
+    return {"gain": values.mean().item()} | extremes

@@ -1,5 +1,7 @@
 """Singular values and orthogonality gap of the kernels, matrix by matrix."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -17,10 +19,13 @@ def kernel_spectra(net: Network) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def kernel_gaps(net: Network, gain: float) -> dict[str, float]:
-    """`linalg.orthogonality_gap` at `gain` of every matrix of every kernel, in float64; label -> gap."""
+def kernel_gaps(net: Network, gains: Sequence[float | Tensor]) -> dict[str, float]:
+    """`linalg.orthogonality_gap` of every matrix of every kernel at its gain, in float64; label -> gap.
+
+    One gain a kernel, a number or (..., 1, 1): one a matrix.
+    """
     gaps: dict[str, float] = {}
-    for name, w in net.named_kernels():
-        labels = net.labels(name, w)
-        gaps |= zip(labels, orthogonality_gap(w.double(), gain).flatten().tolist(), strict=True)
+    for (name, w), gain in zip(net.named_kernels(), gains, strict=True):
+        found = orthogonality_gap(w.double(), gain.double() if isinstance(gain, Tensor) else gain)
+        gaps |= zip(net.labels(name, w), found.flatten().tolist(), strict=True)
     return gaps

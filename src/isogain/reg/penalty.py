@@ -1,50 +1,208 @@
-"""Soft orthogonality: a penalty on the distance of the Gram matrix from its target."""
+"""Penalties that pull a kernel towards g times orthogonal; their gradient is added after the backward pass.
 
-from typing import Any, Literal
+E = WᵀW/g² − I on the smaller Gram side, m × m; zero iff W is g times orthogonal.
+"""
+
+from typing import Literal
 
 import torch
-from torch import Tensor
-from torch.autograd.function import once_differentiable
+from torch import Tensor, nn
 
-from isogain.linalg import gram_error
-from isogain.ranges import at_least, positive
+from isogain.linalg import gram_error, pieces, tall
+from isogain.ranges import at_least, between, positive
 from isogain.reg.base import Regularizer
+from isogain.schedules import FACTORS
+
+LARGEST = 1e31  # strength; a float32 overflows at 3e38
 
 
 class Penalty(Regularizer):
-    """strength · ‖WᵀW/g² − I‖²_F on the smaller Gram matrix, summed over the matrices of a kernel.
+    """strength · Σ norm(E) over the matrices of a kernel; a subclass says which norm.
 
-    `reduction="mean"` divides by the m² entries of each Gram matrix. g = 1 is soft orthogonality, g
-    = the initialiser's gain the gain-adjusted form. Bansal, Chen and Wang 2018, equation 1; Hlav
-    2019, equation 11.
+    `reduction="mean"` divides by the m² entries of E. `schedule` lowers the strength over the
+    training, or over its first `epochs`, after which it is 0 (None: all of them); `step` is
+    Bansal's. It acts at every `every`-th step, with `every` times its gradient. The gradient is the
+    closed form, added in place to that of the loss.
     """
 
     def __init__(
-        self, strength: float = 1e-3, gain: float = 1.0, reduction: Literal["sum", "mean"] = "sum"
+        self,
+        strength: float = 1e-3,
+        gain: float = 1.0,
+        reduction: Literal["sum", "mean"] = "sum",
+        schedule: Literal["constant", "step", "linear", "cosine"] = "constant",
+        epochs: float | None = None,
+        every: int = 1,
     ) -> None:
         super().__init__()
-        self.strength = at_least("strength", strength, 0)
+        self.strength = between("strength", at_least("strength", strength, 0), 0, LARGEST)
         self.gain = positive("gain", gain)
-        self.reduction = reduction
+        self.reduction, self.schedule = reduction, schedule
+        self.epochs = None if epochs is None else positive("epochs", epochs)
+        self.every = int(at_least("every", every, 1))
 
-    def penalty(self, w: Tensor) -> Tensor:
-        entries = min(w.shape[-2:]) ** 2 if self.reduction == "mean" else 1
-        return self.strength / entries * SquaredGramError.apply(w, self.gain)
+    def norm(self, x: Tensor) -> Tensor:
+        """The penalty of each matrix of x (matrices, n, k), n >= k, before strength and reduction; (matrices,)."""
+        raise NotImplementedError
+
+    def add_gradient_(self, grad: Tensor, x: Tensor, factor: float) -> None:
+        """grad += factor · ∂norm/∂x."""
+        raise NotImplementedError
+
+    def value(self, w: Tensor) -> Tensor:
+        """What the kernel w (..., n, k) pays at this time; a scalar."""
+        return self._factor(w) * self.norm(tall(w.reshape(-1, *w.shape[-2:]))).sum()
+
+    def before_step(self, w: Tensor) -> None:
+        factor = self.every * self._factor(w)
+        if w.grad is not None and factor and self.time.step % self.every == 0:
+            self._add_gradients_(w, factor)
+
+    def strength_now(self) -> float:
+        """The strength at this time."""
+        t = self.time.epoch / self.epochs if self.epochs else self.time.fraction
+        return self.strength * FACTORS[self.schedule](t) if t < 1 else 0.0
+
+    def report(self) -> dict[str, float]:
+        return {"reg/strength": self.strength_now()}
+
+    def _add_gradients_(self, w: Tensor, factor: float) -> None:
+        for x, grad in pieces(w, w.grad):
+            self.add_gradient_(tall(grad), tall(x), factor)
+
+    def _factor(self, w: Tensor) -> float:
+        return self.strength_now() / (self._entries(w) if self.reduction == "mean" else 1)
+
+    def _entries(self, w: Tensor) -> int:
+        return min(w.shape[-2:]) ** 2
 
 
-class SquaredGramError(torch.autograd.Function):
-    """‖WᵀW/g² − I‖²_F of a stack; its gradient 4/g² W(WᵀW/g² − I) costs one product more, autograd's two."""
+class Soft(Penalty):
+    """‖E‖²_F: at g = 1 soft orthogonality, at the initialiser's gain the gain-adjusted penalty.
 
-    @staticmethod
-    def forward(ctx: Any, w: Tensor, gain: float) -> Tensor:
-        error = gram_error(w, gain)
-        ctx.save_for_backward(w, error)
-        ctx.gain = gain
-        return error.square().sum()
+    ∂/∂W = 4/g² W E. Bansal, Chen and Wang 2018, equation 1; Hlav 2019, equation 11.
+    """
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        w, error = ctx.saved_tensors
-        product = w @ error if w.shape[-2] >= w.shape[-1] else error @ w
-        return product.mul_(4 / ctx.gain**2 * grad), None
+    def norm(self, x: Tensor) -> Tensor:
+        return gram_error(x, self.gain).square().sum((-2, -1))
+
+    def add_gradient_(self, grad: Tensor, x: Tensor, factor: float) -> None:
+        grad.baddbmm_(x, gram_error(x, self.gain), alpha=4 * factor / self.gain**2)
+
+
+class DoubleSoft(Soft):
+    """‖WᵀW/g² − I‖²_F + ‖WWᵀ/g² − I‖²_F = 2‖E‖²_F + |n − k|.
+
+    So its gradient is exactly twice that of `Soft`: another strength, not another method. Bansal,
+    Chen and Wang 2018, equation 2.
+    """
+
+    def norm(self, x: Tensor) -> Tensor:
+        return 2 * super().norm(x) + (x.shape[-2] - x.shape[-1])
+
+    def add_gradient_(self, grad: Tensor, x: Tensor, factor: float) -> None:
+        super().add_gradient_(grad, x, 2 * factor)
+
+
+class MutualCoherence(Penalty):
+    """max |E_ij|, the largest inner product of two columns and deviation of a norm.
+
+    ∂/∂W = sign(E_ij)/g² (w_j e_iᵀ + w_i e_jᵀ) at the largest entry; a subgradient where several are
+    equal. Not smooth at its minimum. Bansal, Chen and Wang 2018, equation 3.
+    """
+
+    def norm(self, x: Tensor) -> Tensor:
+        return gram_error(x, self.gain).abs().amax((-2, -1))
+
+    def add_gradient_(self, grad: Tensor, x: Tensor, factor: float) -> None:
+        error = gram_error(x, self.gain).flatten(1)
+        place = error.abs().argmax(-1, keepdim=True)
+        sign = error.gather(-1, place).sign() * (factor / self.gain**2)
+        each = torch.arange(len(x), device=x.device)
+        i, j = place[:, 0] // x.shape[-1], place[:, 0] % x.shape[-1]
+        grad[each, :, i] += sign * x[each, :, j]
+        grad[each, :, j] += sign * x[each, :, i]
+
+
+class SRIP(Penalty):
+    """‖E‖₂, the spectral norm: the restricted isometry constant over all directions.
+
+    ∂/∂W = 2 sign(λ)/g² W v vᵀ for the eigenvector v of the eigenvalue λ of E that is largest in
+    size, by `iterations` steps of the power method from where the step before left v: matrix-vector
+    products only. Not smooth at its minimum. Bansal, Chen and Wang 2018, equation 5.
+    """
+
+    def __init__(
+        self,
+        strength: float = 1e-3,
+        gain: float = 1.0,
+        reduction: Literal["sum", "mean"] = "sum",
+        schedule: Literal["constant", "step", "linear", "cosine"] = "constant",
+        epochs: float | None = None,
+        every: int = 1,
+        iterations: int = 2,
+    ) -> None:
+        super().__init__(strength, gain, reduction, schedule, epochs, every)
+        self.iterations = int(at_least("iterations", iterations, 1))
+        self._kernels: list[tuple[nn.Module, str]] = []
+
+    def attach(self, module: nn.Module, name: str) -> None:
+        w = getattr(module, name)
+        self.register_buffer(
+            f"vector_{len(self._kernels)}", torch.randn_like(tall(w)[..., :1, :].mT)
+        )
+        self._kernels.append((module, name))
+
+    def norm(self, x: Tensor) -> Tensor:
+        return torch.linalg.eigvalsh(gram_error(x, self.gain)).abs().amax(-1)
+
+    def _add_gradients_(self, w: Tensor, factor: float) -> None:
+        x, v = tall(w), self._vector(w)
+        for _ in range(self.iterations):
+            product = self._error_times(x, v)
+            size = torch.linalg.vector_norm(product, dim=-2, keepdim=True)
+            v.copy_(torch.where(size > 0, product / size, v))
+        v.div_(torch.linalg.vector_norm(v, dim=-2, keepdim=True))
+        sign = (v.mT @ self._error_times(x, v)).sign()
+        tall(w.grad).add_((x @ v * sign) @ v.mT, alpha=2 * factor / self.gain**2)
+
+    def _error_times(self, x: Tensor, v: Tensor) -> Tensor:
+        return (x.mT @ (x @ v)).div_(self.gain**2).sub_(v)
+
+    def _vector(self, w: Tensor) -> Tensor:
+        """The persistent v of the kernel w, (..., m, 1)."""
+        places = (i for i, (module, name) in enumerate(self._kernels) if getattr(module, name) is w)
+        return getattr(self, f"vector_{next(places)}")
+
+
+class Notebook(Penalty):
+    """mean((WWᵀ/g² − 1)²), the scalar 1 where orthogonality has I: Hlav's notebook to the letter.
+
+    Its kernel is the transpose of ours. The minimiser is W = g·1uᵀ with ‖u‖ = 1: of rank one, so it
+    opposes orthogonality; at W = g times orthogonal it is 1 − 1/n. ∂/∂W = 4/(n²g²) (WWᵀ/g² − 1) W.
+    For reproducing those runs only. Hlav 2019, notebook, cell 13.
+    """
+
+    def __init__(
+        self,
+        strength: float = 1.0,
+        gain: float = 1.0,
+        reduction: Literal["sum", "mean"] = "mean",
+        schedule: Literal["constant", "step", "linear", "cosine"] = "constant",
+        epochs: float | None = None,
+        every: int = 1,
+    ) -> None:
+        super().__init__(strength, gain, reduction, schedule, epochs, every)
+
+    def value(self, w: Tensor) -> Tensor:
+        return self._factor(w) * self._error(w).square().sum()
+
+    def _add_gradients_(self, w: Tensor, factor: float) -> None:
+        for x, grad in pieces(w, w.grad):
+            grad.baddbmm_(self._error(x), x, alpha=4 * factor / self.gain**2)
+
+    def _error(self, w: Tensor) -> Tensor:
+        return (w @ w.mT).div_(self.gain**2).sub_(1)
+
+    def _entries(self, w: Tensor) -> int:
+        return w.shape[-2] ** 2

@@ -1,0 +1,49 @@
+"""Orthogonal kernels by a parametrisation from the Lie algebra: W = g·B·exp(A) or g·B·cayley(A), A skew."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import orthogonal
+from torch.nn.utils.parametrize import register_parametrization
+
+from isogain.linalg import polar
+from isogain.ranges import positive
+from isogain.reg.base import Regularizer
+
+MAPS = {"exp": "matrix_exp", "cayley": "cayley"}
+
+
+class Lie(Regularizer):
+    """The optimiser moves a skew A, the network sees W = g·B·map(A) with the initial W = g·B at A = 0.
+
+    Torch's own `parametrizations.orthogonal`, for comparison with expRNN and scoRNN; map is exp or
+    cayley(A) = (I − A/2)⁻¹(I + A/2). W is computed once a step. Lezcano-Casado and Martínez-Rubio
+    2019; Helfrich, Willmott and Ye 2018; Lezcano-Casado 2019 for the base point B.
+    """
+
+    def __init__(self, gain: float = 1.0, map: Literal["exp", "cayley"] = "exp") -> None:
+        super().__init__()
+        self.gain, self.map = positive("gain", gain), map
+
+    @torch.no_grad()
+    def attach(self, module: nn.Module, name: str) -> None:
+        w = getattr(module, name)
+        base = polar(w)
+        orthogonal(module, name, orthogonal_map=MAPS[self.map])
+        register_parametrization(module, name, Times(self.gain))
+        setattr(module, name, base * self.gain)  # through both, so that B is the initial weight
+
+
+class Times(nn.Module):
+    """V -> g·V."""
+
+    def __init__(self, gain: float) -> None:
+        super().__init__()
+        self.gain = gain
+
+    def forward(self, v: Tensor) -> Tensor:
+        return v * self.gain
+
+    def right_inverse(self, w: Tensor) -> Tensor:
+        return w / self.gain
