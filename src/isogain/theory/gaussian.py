@@ -52,8 +52,8 @@ def named(phi: Phi) -> str:
 def pointwise(phi: Phi) -> Pointwise:
     """An activation of `activations.py` or any elementwise callable on float64 tensors, taken apart.
 
-    A callable's φ' is autograd's. Its bends and kinks are found in |x| <= 64 by bisection (to 1e-14): up to q = 40 no Gaussian sees more, and beyond only
-    what goes on smoothly to infinity is accurate.
+    A callable's φ' is autograd's. Bends and kinks are found in |x| <= 64, by bisection to 1e-14: up to
+    q = 40 no Gaussian sees more, and beyond only what goes on smoothly to infinity is accurate.
     """
     function, derivative = _functions(phi)
     dyadic = 2.0 ** torch.arange(0, 140, dtype=torch.float64)

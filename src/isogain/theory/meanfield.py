@@ -5,7 +5,6 @@ orthogonal) and b's of variance σ_b². q is the variance of a pre-activation, c
 two. Tensors broadcast and give tensors in float64, numbers give numbers.
 """
 
-from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -14,28 +13,28 @@ from torch import Tensor
 from isogain.theory import correlation, moments
 from isogain.theory.fixedpoints import critical_length, fixed_point
 from isogain.theory.gaussian import Phi, named
+from isogain.theory.grids import Number, check, each, one_by_one
 
-Number = float | Tensor
 Phase = Literal["ordered", "critical", "chaotic"]
 ON_THE_LINE = 1e-9  # |χ − 1| of a critical point
 
 
 def length_map(phi: Phi, q: Number, sigma_w: Number, sigma_b: Number) -> Number:
     """σ_w² E[φ(√q z)²] + σ_b². Poole et al. 2016, equation 3."""
-    _check(q=q, sigma_w=sigma_w, sigma_b=sigma_b)
-    return _each(lambda q, w, b: w**2 * moments.second(phi, q) + b**2, q, sigma_w, sigma_b)
+    check(q=q, sigma_w=sigma_w, sigma_b=sigma_b)
+    return each(lambda q, w, b: w**2 * moments.second(phi, q) + b**2, q, sigma_w, sigma_b)
 
 
 def mu(phi: Phi, q: Number, k: int = 1) -> Number:
     """μ_k = E[φ'(√q z)^{2k}], the moments of D². Pennington, Schoenholz and Ganguli 2018, section 4."""
-    _check(q=q)
-    return _each(lambda q: moments.mu(phi, q, k), q)
+    check(q=q)
+    return each(lambda q: moments.mu(phi, q, k), q)
 
 
 def chi(phi: Phi, q: Number, sigma_w: Number) -> Number:
     """χ = σ_w² E[φ'(√q z)²], the mean squared singular value of a layer. Poole et al. 2016, equation 6."""
-    _check(q=q, sigma_w=sigma_w)
-    return _each(lambda q, w: w**2 * moments.mu(phi, q), q, sigma_w)
+    check(q=q, sigma_w=sigma_w)
+    return each(lambda q, w: w**2 * moments.mu(phi, q), q, sigma_w)
 
 
 def q_star(phi: Phi, sigma_w: Number, sigma_b: Number) -> Number:
@@ -43,7 +42,7 @@ def q_star(phi: Phi, sigma_w: Number, sigma_b: Number) -> Number:
 
     Raises ValueError where q grows without bound, and where every q is a fixed point.
     """
-    _check(sigma_w=sigma_w, sigma_b=sigma_b)
+    check(sigma_w=sigma_w, sigma_b=sigma_b)
 
     def solve(w: Tensor, b: Tensor) -> Tensor:
         q = fixed_point(phi, w, b)
@@ -54,24 +53,24 @@ def q_star(phi: Phi, sigma_w: Number, sigma_b: Number) -> Number:
                 raise ValueError(f"q_star of {named(phi)} does not exist at {at}: {reason}")
         return q
 
-    return _each(solve, sigma_w, sigma_b)
+    return each(solve, sigma_w, sigma_b)
 
 
 def phase_diagram(phi: Phi, sigma_w: Number, sigma_b: Number) -> tuple[Number, Number]:
     """q* and χ at it; where lengths grow without bound q* is inf, where every length is kept NaN, χ of any length."""
-    _check(sigma_w=sigma_w, sigma_b=sigma_b)
+    check(sigma_w=sigma_w, sigma_b=sigma_b)
 
     def solve(w: Tensor, b: Tensor) -> Tensor:
         q = fixed_point(phi, w, b)
         at = q.nan_to_num(nan=1.0, posinf=moments.LENGTHS[-1].item())
         return torch.stack([q, w**2 * moments.mu(phi, at)])
 
-    q, slope = _each(solve, sigma_w, sigma_b)
+    q, slope = each(solve, sigma_w, sigma_b)
     return q, slope
 
 
 def phase(phi: Phi, sigma_w: float, sigma_b: float) -> Phase:
-    """Ordered (χ < 1 at q*), critical or chaotic. Poole et al. 2016, section 2.2.
+    """Ordered (χ < 1 at q*), critical or chaotic. Poole et al. 2016, section 3.
 
     Raises ValueError where q grows without bound.
     """
@@ -88,7 +87,7 @@ def critical(phi: Phi, q_star: Number) -> tuple[Number, Number]:
 
     Raises ValueError where σ_b² = q* − σ_w² E[φ²] would be negative.
     """
-    _check(q_star=q_star)
+    check(q_star=q_star)
 
     def solve(q: Tensor) -> Tensor:
         if not (q > 0).all():
@@ -100,7 +99,7 @@ def critical(phi: Phi, q_star: Number) -> tuple[Number, Number]:
                 raise ValueError(f"critical point of {named(phi)} does not exist at {at}: {reason}")
         return torch.stack([slope.rsqrt(), (surplus / slope).sqrt()])
 
-    sigma_w, sigma_b = _each(solve, q_star)
+    sigma_w, sigma_b = each(solve, q_star)
     return sigma_w, sigma_b
 
 
@@ -109,7 +108,7 @@ def critical_q(phi: Phi, sigma_w: Number) -> Number:
 
     Raises ValueError where there is none, and where any q* will do.
     """
-    _check(sigma_w=sigma_w)
+    check(sigma_w=sigma_w)
 
     def solve(w: Tensor) -> Tensor:
         q = critical_length(phi, w)
@@ -119,72 +118,43 @@ def critical_q(phi: Phi, sigma_w: Number) -> Number:
                 raise ValueError(f"sigma_w={w[bad][0]:.6g} with {named(phi)}: {reason} critical")
         return q
 
-    return _each(solve, sigma_w)
+    return each(solve, sigma_w)
 
 
 def correlation_map(phi: Phi, c: Number, q: Number, sigma_w: Number, sigma_b: Number) -> Number:
-    """(σ_w² E[φ(x)φ(y)] + σ_b²) / length_map, x and y of variance q and correlation c. Poole et al. 2016, equation 5."""
-    _check(q=q, sigma_w=sigma_w, sigma_b=sigma_b)
+    """(σ_w² E[φ(x)φ(y)] + σ_b²) / length_map of x, y of variance q and correlation c. Poole et al. 2016, eq. 5."""
+    check(q=q, sigma_w=sigma_w, sigma_b=sigma_b)
 
     def solve(c: float, q: float, w: float, b: float) -> float:
         length = length_map(phi, q, w, b)
         return (w**2 * correlation.kernel(phi, c, q) + b**2) / length
 
-    return _one_by_one(solve, c, q, sigma_w, sigma_b)
+    return one_by_one(solve, c, q, sigma_w, sigma_b)
 
 
 def correlation_slope(phi: Phi, c: Number, q: Number, sigma_w: Number) -> Number:
-    """σ_w² E[φ'(x)φ'(y)]: at q*, the derivative of the correlation map by c; χ at c = 1. Poole et al. 2016, equation 6."""
-    _check(q=q, sigma_w=sigma_w)
-    return _one_by_one(lambda c, q, w: w**2 * correlation.slope_kernel(phi, c, q), c, q, sigma_w)
+    """σ_w² E[φ'(x)φ'(y)]: at q* the correlation map's derivative by c, χ at c = 1. Poole et al. 2016, equation 6."""
+    check(q=q, sigma_w=sigma_w)
+    return one_by_one(lambda c, q, w: w**2 * correlation.slope_kernel(phi, c, q), c, q, sigma_w)
 
 
 def c_star(phi: Phi, sigma_w: Number, sigma_b: Number) -> Number:
-    """The stable fixed point of the correlation map at q*: 1 unless the phase is chaotic. Poole et al. 2016, section 2.2."""
+    """The stable fixed point of the correlation map at q*: 1 unless chaotic. Poole et al. 2016, section 3."""
     q = q_star(phi, sigma_w, sigma_b)
 
     def solve(q: float, w: float, b: float) -> float:
         chaotic = chi(phi, q, w) > 1 + ON_THE_LINE
         return correlation.fixed_correlation(phi, q, w**2, b**2) if chaotic else 1.0
 
-    return _one_by_one(solve, q, sigma_w, sigma_b)
+    return one_by_one(solve, q, sigma_w, sigma_b)
 
 
 def depth_scales(phi: Phi, sigma_w: Number, sigma_b: Number) -> tuple[Number, Number]:
-    """ξ_q and ξ_c, the depths over which length and correlation settle at q* and c*. Schoenholz et al. 2017, equations 9, 12.
+    """ξ_q and ξ_c, the depths over which length and correlation settle at q* and c*. Schoenholz et al. 2017, section 3.
 
     −1/log of the maps' slopes there: inf on the critical line.
     """
     q = q_star(phi, sigma_w, sigma_b)
-    length = _each(lambda q, w: w**2 * moments.second_with_slope(phi, q)[1], q, sigma_w)
+    length = each(lambda q, w: w**2 * moments.second_with_slope(phi, q)[1], q, sigma_w)
     slope = correlation_slope(phi, c_star(phi, sigma_w, sigma_b), q, sigma_w)
-    return _one_by_one(correlation.depth, length), _one_by_one(correlation.depth, slope)
-
-
-def _check(**numbers: Number) -> None:
-    """Raise ValueError unless all are finite and >= 0."""
-    for name, value in numbers.items():
-        value = torch.as_tensor(value, dtype=torch.float64)
-        bad = value[~((value >= 0) & value.isfinite())]
-        if len(bad):
-            raise ValueError(f"{name} must be a finite number >= 0, got {bad[0]:g}")
-
-
-def _each(f: Callable[..., Tensor], *numbers: Number) -> Number | list[float]:
-    """f of flat float64 tensors (n,), in the shape that the numbers broadcast to; f may give several rows (k, n)."""
-    tensors = torch.broadcast_tensors(*(torch.as_tensor(n, dtype=torch.float64) for n in numbers))
-    found = f(*(t.flatten() for t in tensors))
-    found = found.view((*found.shape[:-1], *tensors[0].shape))
-    return found if any(isinstance(n, Tensor) for n in numbers) else found.tolist()
-
-
-def _one_by_one(f: Callable[..., float], *numbers: Number) -> Number:
-    """f of Python numbers, over all that the numbers broadcast to."""
-
-    def rows(*tensors: Tensor) -> Tensor:
-        return torch.tensor(
-            [f(*row) for row in zip(*(t.tolist() for t in tensors), strict=True)],
-            dtype=torch.float64,
-        )
-
-    return _each(rows, *numbers)
+    return one_by_one(correlation.depth, length), one_by_one(correlation.depth, slope)

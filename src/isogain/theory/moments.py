@@ -59,6 +59,19 @@ def mu_with_slope(phi: Phi, q: Tensor) -> Tensor:
     return torch.stack([value, slope / (2 * q)])
 
 
+def slope_spread(phi: Phi, q: Tensor) -> Tensor:
+    """μ₂/μ₁² − 1, the variance of φ'² over its mean squared, with all its digits where φ is nearly linear."""
+    derivative = pointwise(phi).derivative
+    origin = derivative(q.new_zeros(1)).square()
+
+    def f(x: Tensor, z: Tensor) -> Tensor:
+        off = derivative(x).square() - origin
+        return torch.stack([off, off.square()])
+
+    first, square = expect(f, pointwise(phi), q)
+    return (square - first.square()) / mu(phi, q).square()
+
+
 def surplus(phi: Phi, q: Tensor) -> Tensor:
     """q E[φ'²] − E[φ²], which is σ_b²/σ_w² on the critical line; q (...) -> (...).
 
