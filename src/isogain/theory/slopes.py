@@ -13,7 +13,7 @@ ZOOMS = 12
 
 
 class Slopes:
-    """Nodes of d on panels of z, its atoms (value -> probability) and its largest value `top`."""
+    """Nodes of d on panels of z, its atoms (value -> probability), its largest value `top` and `decay` E|log d|."""
 
     def __init__(self, phi: Phi, q: float) -> None:
         self.point, self.root = pointwise(phi), q**0.5
@@ -26,6 +26,8 @@ class Slopes:
         self.low, self.high = self.breaks[:-1], self.breaks[1:]
         self.d, self.weight = self._nodes(self.low, self.high)
         self.spread = self.d.amax(-1) - self.d.amin(-1)
+        log = self.d.clamp_min(1e-300).log() * (self.d > 0)
+        self.decay = (self.weight * log.abs()).sum().item()  # E|log d|
         self.atoms = self._atoms()
         self.top = self._top()
 

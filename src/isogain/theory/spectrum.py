@@ -25,11 +25,11 @@ from isogain.theory.roots import newton
 from isogain.theory.slopes import Slopes
 
 Weights = Literal["orthogonal", "gaussian"]
-S1 = {"orthogonal": 0, "gaussian": -1}  # of the S-transform of WWᵀ
+S1 = {"orthogonal": 0, "gaussian": -1}
 PIECE = 512  # values of s at once: more fall out of a CPU's cache
 ZOOMS = 12
 REACH = 690.0  # |log w| that float64 holds
-CLOSEST = 1e-11  # the angle of z at which the density is read off: a relative blur of s²
+CLOSEST = 1e-9  # the angle of z at which the density is read off: a relative blur of s²; less would show rounding
 TURN = 0.15  # by which the angle falls a step
 ABOVE = torch.linspace(
     60, -36, 385, dtype=torch.float64
@@ -46,8 +46,9 @@ def moments(
 
     def solve(q: Tensor, w: Tensor, depth: Tensor) -> Tensor:
         mean = (w.square() * moment(phi, q)) ** depth
-        return torch.stack([mean, mean.square() * depth * (slope_spread(phi, q) - S1[weights])])
+        return torch.stack([mean, mean.square() * depth * (slope_spread(phi, q) - s1)])
 
+    s1 = _s1(weights)
     mean, variance = each(solve, q_star, sigma_w, depth)
     return mean, variance
 
@@ -77,6 +78,13 @@ def density(
     return torch.cat([law.density(part) for part in flat.split(PIECE)]).view(s.shape)
 
 
+def _s1(weights: Weights) -> float:
+    """The first coefficient of the S-transform of WWᵀ/σ_w²."""
+    if weights not in S1:
+        raise ValueError(f"weights must be one of {', '.join(S1)}, got {weights}")
+    return S1[weights]
+
+
 class Spectrum:
     """The law of s² at depth L: its map from w to z, its atoms, its upper edge, its density."""
 
@@ -86,7 +94,7 @@ class Spectrum:
         self.slopes = Slopes(phi, positive("q_star", q_star))
         self.log_gain = 2 * math.log(positive("sigma_w", sigma_w))
         self.depth = int(at_least("depth", depth, 1))
-        self.orthogonal = weights == "orthogonal"
+        self.orthogonal = _s1(weights) == 0
 
     def log_z(self, w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """log z, d log z/d log w and y at complex w; (m,) -> three (m,)."""
@@ -144,13 +152,14 @@ class Spectrum:
         return log[i].real.item()
 
     def grid(self, points: int = 400) -> tuple[Tensor, Tensor]:
-        """s that hold all of the bulk but 1e-9 above and 1e-7 below, ascending, and weights to integrate over s; (points,).
+        """s that hold the bulk but 1e-9 above and 1e-7 below, ascending, and weights to integrate over s; (points,).
 
         Chebyshev's in log t, t = log(s_max/s): they resolve the upper edge, a tail to 0 and a sharp lower
         end, and the trapezoidal rule over their angle is exact to many digits.
         """
         log = self.log_max() / 2
-        t = torch.logspace(-10, math.log10(min(630, 8 * (self.depth + 1))), 300).double()
+        far = min(630.0, 8 * (self.depth + 1) + 4 * self.depth * self.slopes.decay)
+        t = torch.logspace(-10, math.log10(far), 300, dtype=torch.float64)
         s = (log - t).exp()
         mass = torch.cumulative_trapezoid(self.density(s) * s * t, t.log())
         inside = (mass > 1e-9) & (mass < mass[-1] - 1e-7)
