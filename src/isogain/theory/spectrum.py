@@ -28,6 +28,7 @@ Weights = Literal["orthogonal", "gaussian"]
 S1 = {"orthogonal": 0, "gaussian": -1}
 PIECE = 512  # values of s at once: more fall out of a CPU's cache
 ZOOMS = 12
+GAP = 1e-5  # the bulk keeps off an atom; nearer than this only rounding would be seen
 REACH = 690.0  # |log w| that float64 holds
 CLOSEST = 1e-9  # the angle of z at which the density is read off: a relative blur of s²; less would show rounding
 TURN = 0.15  # by which the angle falls a step
@@ -122,12 +123,14 @@ class Spectrum:
             for _ in range(2 if angle > CLOSEST else 3):
                 value, slope, y = self.log_z(w.exp())
                 w = w + (log + 1j * angle - value) / slope
+        inside = start > -REACH  # nothing lies below what |z| <= 10 reaches
         for value, mass in self.atoms().items():  # blurred, they would reach far
             if value:
                 ratio = torch.expm1(log - 2 * math.log(value) + 1j * CLOSEST)
                 y = y - mass / ratio
+                inside &= ratio.abs() > GAP
         found = (-2 * y.imag / (math.pi * s)).clamp_min(0)
-        return torch.where(start > -REACH, found, 0)  # nothing lies below what |z| <= 10 reaches
+        return torch.where(inside, found, 0)
 
     def atoms(self) -> dict[float, float]:
         """s -> probability: of 0, P(d = 0); of (σ_w² a)^{L/2}, 1 − L(1 − P(d = a)) for orthogonal W if positive."""
