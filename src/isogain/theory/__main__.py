@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join(f"  {name:<{width}}  {value}" for name, value in rows.items()))
         if options.out:
             draw(options, q, sigma_w, sigma_b)
-    except (ValueError, OverflowError, OSError) as error:
+    except (ValueError, OverflowError, OSError, ImportError) as error:
         print(f"error: {str(error).splitlines()[0]}", file=sys.stderr)
         return 1
     return 0

@@ -50,14 +50,16 @@ def phase_figure(phi: Phi, at: tuple[float, float]) -> Any:
     figure, axes = _figure()
     w, b, chi, (line_w, line_b) = phase_data(phi)
     norm = TwoSlopeNorm(1, 0, 2)
-    image = axes.pcolormesh(w, b, chi, cmap="PuOr_r", norm=norm, rasterized=True)
+    image = axes.pcolormesh(
+        w.numpy(), b.numpy(), chi.numpy(), cmap="PuOr_r", norm=norm, rasterized=True
+    )
     figure.colorbar(image, ax=axes, label=r"$\chi$ at q*", extend="max")
-    marker = "" if line_w.std() > 1e-9 else "*"
-    axes.plot(line_w, line_b, "k", lw=2, marker=marker, ms=12, label=r"critical, $\chi$ = 1")
-    axes.plot(*at, "o", ms=9, mfc="none", mec="k", mew=2, label="this point", clip_on=False)
+    drawn = {"lw": 2} if line_w.std() > 1e-9 else {"marker": "*", "ms": 16, "clip_on": False}
+    axes.plot(line_w.numpy(), line_b.numpy(), "k", label=r"critical, $\chi$ = 1", **drawn)
+    axes.plot(*at, "o", ms=13, mfc="none", mec="k", mew=2, ls="", label="this point", clip_on=False)
     axes.set(xlabel=r"$\sigma_w$", ylabel=r"$\sigma_b$", title=f"Phases of {named(phi)}")
-    axes.set_xlim(w[0], w[-1])
-    axes.set_ylim(b[0], b[-1])
+    axes.set_xlim(w[0].item(), w[-1].item())
+    axes.set_ylim(b[0].item(), b[-1].item())
     axes.legend(loc="upper right", framealpha=1)
     return figure
 
@@ -72,7 +74,7 @@ def density_figure(
         colour, style = COLOURS[i % len(COLOURS)], LINE_STYLES[i % len(LINE_STYLES)]
         told = ", ".join(f"{mass:.2g} at {place:.3g}" for place, mass in atoms.items())
         label = f"L = {depth}" + (f", atoms {told}" if told else "")
-        axes.plot(s, density, color=colour, ls=style, lw=2, label=label)
+        axes.plot(s.numpy(), density.numpy(), color=colour, ls=style, lw=2, label=label)
         for place in atoms:
             axes.plot([place], [0], "^", color=colour, ms=10, clip_on=False, zorder=3)
     tops = [
@@ -94,7 +96,9 @@ def edge_figure(phi: Phi, q_star: float, sigma_w: float, depth: int) -> Any:
     names = {"orthogonal": "orthogonal", "gaussian": "Gaussian", "mean": "root mean square"}
     for i, (name, (depths, s)) in enumerate(edge_data(phi, q_star, sigma_w, depth).items()):
         colour = "0.4" if name == "mean" else COLOURS[i]
-        axes.plot(depths, s, color=colour, ls=LINE_STYLES[i], lw=2, label=names[name])
+        axes.plot(
+            depths.numpy(), s.numpy(), color=colour, ls=LINE_STYLES[i], lw=2, label=names[name]
+        )
     axes.set(xscale="log", yscale="log", xlabel="depth L", ylabel="largest singular value")
     axes.set_title(f"{named(phi)}, q* = {q_star:.4g}, $\\sigma_w$ = {sigma_w:.4g}")
     axes.legend(frameon=False)
