@@ -108,9 +108,8 @@ def _state(
         i, f, g, o = z[0].sigmoid(), (z[1] + forget_bias).sigmoid(), z[2].tanh(), z[3].sigmoid()
         before, c = c, f * c + i * g
         hs[t + 1] = o * c.tanh()
-    through = torch.stack(
-        [torch.ones_like(o), o * (1 - c.tanh().square())]
-    )  # of c_t to c_t and h_t
+    # what a change of c_t does to c_t and h_t
+    through = torch.stack([torch.ones_like(o), o * (1 - c.tanh().square())])
     gates = [i * (1 - i) * g, f * (1 - f) * before, i * (1 - g.square())]
     output = torch.stack([torch.zeros_like(o), o * (1 - o) * c.tanh()])
     h2 = hs[steps - 1].square().mean().item()

@@ -32,9 +32,8 @@ GAP = 1e-5  # the bulk keeps off an atom; nearer than this only rounding would b
 REACH = 690.0  # |log w| that float64 holds
 CLOSEST = 1e-9  # the angle of z at which the density is read off: a relative blur of s²; less would show rounding
 TURN = 0.15  # by which the angle falls a step
-ABOVE = torch.linspace(
-    60, -36, 385, dtype=torch.float64
-)  # log(w/top − 1), where the upper edge is sought
+# log(w/top − 1), where the upper edge is sought
+ABOVE = torch.linspace(60, -36, 385, dtype=torch.float64)
 
 
 def moments(
