@@ -46,7 +46,7 @@ CASES = [  # where, depth, weights, draws
     (("erf", 0.9, 0.4), 8, "orthogonal", 6),
     (("hardtanh", 1.3, 0.1), 6, "orthogonal", 6),
     (("relu", 1.3, 0.2), 4, "orthogonal", 6),
-    ((torch.nn.functional.gelu, 1.2, 0.5), 6, "orthogonal", 6),
+    ((torch.nn.functional.selu, 0.8, 0.5), 6, "orthogonal", 6),
 ]
 
 

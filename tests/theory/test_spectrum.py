@@ -1,6 +1,7 @@
 """The predicted spectrum: closed forms, published numbers, and the law's own consistency."""
 
 import math
+from functools import cache
 
 import numpy as np
 import pytest
@@ -37,12 +38,18 @@ def gain(phi, q):
     return critical(phi, q)[0]
 
 
+@cache
+def bulk(phi, q, depth, weights, points):
+    """s, and the probability of the bulk that each stands for."""
+    s, weight = Spectrum(phi, q, gain(phi, q), depth, weights).grid(points)
+    return s, density(phi, q, gain(phi, q), depth, weights, s) * weight
+
+
 def integral(phi, q, depth, weights, power=0, points=400):
     """∫ s^power of the bulk and the atoms."""
-    law = Spectrum(phi, q, gain(phi, q), depth, weights)
-    s, weight = law.grid(points)
-    bulk = (density(phi, q, gain(phi, q), depth, weights, s) * weight * s**power).sum().item()
-    return bulk + sum(mass * s**power for s, mass in law.atoms().items())
+    s, mass = bulk(phi, q, depth, weights, points)
+    found = atoms(phi, q, gain(phi, q), depth, weights)
+    return (mass * s**power).sum().item() + sum(m * at**power for at, m in found.items())
 
 
 @laws
