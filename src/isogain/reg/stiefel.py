@@ -62,10 +62,9 @@ class Stiefel(Manifold):
 
     def set_gradient_(self, grad: Tensor, x: Tensor, gain: Tensor) -> None:
         if x.shape[-2] == x.shape[-1]:
-            product = (x.mT @ grad).div_(gain)
+            product = x.mT @ grad
             torch.sub(product, product.mT, out=grad)
-            if self.metric == "euclidean":
-                grad.mul_(0.5)
+            grad.mul_((0.5 if self.metric == "euclidean" else 1.0) / gain)
         else:
             v, g = tall(x) / gain, tall(grad)
             g.copy_(tangent(v, g) if self.metric == "euclidean" else g - v @ (g.mT @ v))
@@ -78,7 +77,7 @@ class Stiefel(Manifold):
 
     def _in_frame_(self, x: Tensor, start: Tensor, gain: Tensor) -> float:
         """Retract from `start`, and return the gap that this can leave beside rounding."""
-        d = skew(x - start).div_(gain)
+        d = skew(x - start, 1 / gain)
         if self.retraction == "newton_schulz":
             q, left = exponential(d, ROUNDING.get(x.dtype) if x.is_cpu else None)
             torch.baddbmm(start, start, q, out=x)
