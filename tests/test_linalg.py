@@ -75,6 +75,7 @@ def test_the_smaller_gram_has_the_squared_singular_values_as_eigenvalues(shape):
 
 
 BANDED = [(1, 727, 300), (2, 520, 511), (9, 257, 300), (2, 3, 300, 300)]  # large enough for bands
+assert all(math.prod(shape) * shape[-2] >= linalg.WORTH for shape in BANDED)
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, *BANDED])

@@ -20,7 +20,7 @@ from isogain.reg.retractions import (
     qr_plane,
 )
 
-CORRECTED = 8  # steps between two corrections of rounding where nothing else asks for one
+CORRECTED = 32  # steps between two corrections of rounding where nothing else asks for one
 ROUNDING = {torch.float64: 1e-15, torch.float32: 2.5e-8}  # gap a step may leave beside rounding
 # the gap a retraction leaves: cayley builds on V as it is, the last is no retraction before its correction
 DRIFT = {"polar": 0.0, "qr": 0.0, "cayley": math.inf, "newton_schulz": math.inf}
@@ -41,7 +41,7 @@ class Stiefel(Manifold):
     square matrices twice the Euclidean one.
 
     Retractions of V(I + D): `newton_schulz` V(I + D + D²/2), with two terms more where the step is
-    large, corrected by Newton–Schulz where the gap would pass rounding error and every 8 steps;
+    large, corrected by Newton–Schulz where the gap would pass rounding error and every 32 steps;
     `polar`; `qr`; `cayley` V(I − D/2)⁻¹(I + D/2). Edelman, Arias and Smith 1998, equations 2.4 and
     2.53; Absil, Mahony and Sepulchre 2008, sections 4.1 and 8.1; Wen and Yin 2013, equation 7.
     """
