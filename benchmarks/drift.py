@@ -1,6 +1,6 @@
 """How far the exact constraints are off after many steps: the worst and the last gap, float32 and float64.
 
-    python benchmarks/drift.py [N ...] [--steps 10000] [--only NAMES] [--lr 1e-3] [--gain 1.2]
+    python benchmarks/drift.py [N ...] [--steps 10000] [--only NAMES] [--lr 1e-3] [--gain 1.2] [--precision float32 ...]
 
 One n × n matrix a row, Adam, and a gradient that is a normal draw at every step: nothing it could converge to. The gap
 ‖WᵀW/g² − I‖_F/√n is looked at in float64 after every 20th step; a learned gain is divided out as it is then.
@@ -9,6 +9,7 @@ One n × n matrix a row, Adam, and a gradient that is a normal draw at every ste
 import argparse
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 
 import torch
 from torch import nn
@@ -69,20 +70,15 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--gain", type=float, default=1.2)
+    parser.add_argument("--precision", nargs="*", default=["float32", "float64"])
     options = parser.parse_args()
-    print(
-        f"| {options.steps} steps | n | precision | worst gap | last gap |\n|---|---|---|---|---|"
-    )
+    print(f"| {options.steps} steps | n | precision | worst gap | last gap |")
+    print("|---|---|---|---|---|", flush=True)
     names = [m for m in METHODS if not options.only or any(o in m for o in options.only)]
-    for n in options.sizes:
-        for name in names:
-            for dtype in (torch.float32, torch.float64):
-                found = gaps(METHODS[name](gain=options.gain), n, dtype, options.steps, options.lr)
-                precision = str(dtype).removeprefix("torch.")
-                print(
-                    f"| {name} | {n} | {precision} | {max(found):.1e} | {found[-1]:.1e} |",
-                    flush=True,
-                )
+    for n, name, precision in product(options.sizes, names, options.precision):
+        reg = METHODS[name](gain=options.gain)
+        found = gaps(reg, n, getattr(torch, precision), options.steps, options.lr)
+        print(f"| {name} | {n} | {precision} | {max(found):.1e} | {found[-1]:.1e} |", flush=True)
 
 
 if __name__ == "__main__":
