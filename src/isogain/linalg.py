@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from isogain.products import log_singular_values as log_singular_values
+
 CACHED = 2**20  # entries, 4 MB in float32: a piece of a stack that a CPU's cache holds
 
 

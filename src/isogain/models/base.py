@@ -6,6 +6,7 @@ Axes: B batch, T time steps, D features a step, N hidden units, L layers.
 from collections.abc import Iterator
 from itertools import product
 
+import torch
 from torch import Tensor, nn
 
 from isogain.ranges import at_least
@@ -42,6 +43,26 @@ class Network(nn.Module):
         """Logits by the fastest path; equals readout(trajectory(start(x), x)) in value and gradient."""
         return self.readout(self.trajectory(self.start(x), x))
 
+    def pull(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
+        """R ∂h_{l+1}/∂h_l at l = `step` of the trajectory `hs` of x, an example each: (B, m, n) -> (B, m, n).
+
+        By autograd where a network has no formula of its own: this is the definition.
+        """
+        with torch.enable_grad():
+            if self.sequential:
+                h = hs[step].detach().requires_grad_()
+                end = self.trajectory(h, x[:, step : step + 1])[-1]
+            else:
+                h, end = self.trajectory(hs[0].detach().requires_grad_(), x)[step : step + 2]
+        return _backward(end, h, rows)
+
+    def pull_input(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
+        """R ∂h_{l+1}/∂x_{l+1} of a sequential network, likewise: (B, m, n) -> (B, m, D)."""
+        with torch.enable_grad():
+            now = x[:, step : step + 1].detach().requires_grad_()
+            end = self.trajectory(hs[step].detach(), now)[-1]
+        return _backward(end, now, rows).squeeze(-2)
+
     def kernels(self) -> Iterator[tuple[nn.Module, str]]:
         """The matrices under study, as (module, parameter name); each parameter is (..., n, k)."""
         raise NotImplementedError
@@ -56,3 +77,9 @@ class Network(nn.Module):
         """One label a matrix of the kernel `w` called `name`, in row-major order of its leading axes."""
         places = product(*(range(n) for n in w.shape[:-2]))
         return ["/".join([name, *(f"{i:03d}" for i in place)]) for place in places]
+
+
+def _backward(end: Tensor, start: Tensor, rows: Tensor) -> Tensor:
+    """Each of the m rows R (B, m, n) carried from `end` (B, n) to `start` (B, ...); (B, m, ...)."""
+    grads = torch.autograd.grad(end, start, rows.transpose(0, 1), is_grads_batched=True)
+    return grads[0].transpose(0, 1)

@@ -1,6 +1,7 @@
 """LSTM whose recurrent gates are one (L, 4, N, N) kernel: each gate its own square matrix."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +54,18 @@ class LSTM(Network):
             hs.append(torch.cat(states, -1))
         return hs
 
+    def pull(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
+        """∂(h, c)_{t+1}/∂c_t is diagonal in either block: half a dense factor's products."""
+        pulled = []
+        for layer, (delta, slopes) in enumerate(self._deltas(rows, step, hs, x)):
+            to_c = delta[..., self.hidden :] * slopes.f.unsqueeze(-2)
+            pulled += [delta @ slopes.times(self.recurrent[layer]), to_c]
+        return torch.cat(pulled, -1)
+
+    def pull_input(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
+        delta, slopes = self._deltas(rows, step, hs, x)[0]
+        return delta @ slopes.times(self._input_gates(0))
+
     def readout(self, hs: list[Tensor]) -> Tensor:
         return self.output(hs[-1][..., -2 * self.hidden : -self.hidden])
 
@@ -88,7 +101,56 @@ class LSTM(Network):
         return [f"{name}/{layer:03d}/{gate}" for layer in range(self.depth) for gate in GATES]
 
     def _step(self, layer: int, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        i, f, g, o = self._gates(layer, x, h)
+        c = f * c + i * g
+        return o * c.tanh(), c
+
+    def _gates(self, layer: int, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         gates = self.input[layer](x) + h @ self.recurrent[layer].flatten(0, 1).mT
         i, f, g, o = gates.chunk(4, -1)
-        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-        return o.sigmoid() * c.tanh(), c
+        return i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
+
+    def _input_gates(self, layer: int) -> Tensor:
+        """The input's weights, a matrix a gate: (4, N, D)."""
+        return self.input[layer].weight.unflatten(0, (4, self.hidden))
+
+    def _deltas(
+        self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor
+    ) -> "list[tuple[Tensor, Slopes]]":
+        """R ∂h_{t+1}/∂(o's term, c) of every layer (B, m, 2N), from the top down, and its slopes."""
+        before, after = (hs[t].chunk(2 * self.depth, -1) for t in (step, step + 1))
+        parts, below, found = rows.chunk(self.depth, -1), None, []
+        for layer in reversed(range(self.depth)):
+            h, c = before[2 * layer : 2 * layer + 2]
+            signal = after[2 * layer - 2] if layer else x[:, step]
+            slopes = Slopes.of(*self._gates(layer, signal, h), c, after[2 * layer + 1])
+            to_h, to_c = parts[layer].chunk(2, -1)
+            to_h = to_h if below is None else to_h + below
+            delta = torch.cat([to_h, torch.addcmul(to_c, to_h, slopes.c.unsqueeze(-2))], -1)
+            below = delta @ slopes.times(self._input_gates(layer)) if layer else None
+            found.insert(0, (delta, slopes))
+        return found
+
+
+class Slopes(NamedTuple):
+    """One step's derivatives at each unit, (B, N): of c by the terms of i, f, g; of h by c and by o's term; and f."""
+
+    i: Tensor
+    forget: Tensor
+    g: Tensor
+    c: Tensor
+    o: Tensor
+    f: Tensor
+
+    @classmethod
+    def of(cls, i: Tensor, f: Tensor, g: Tensor, o: Tensor, c: Tensor, c_next: Tensor) -> "Slopes":
+        t = c_next.tanh()
+        return cls(
+            g * i * (1 - i), c * f * (1 - f), i * (1 - g * g), o * (1 - t * t), t * o * (1 - o), f
+        )
+
+    def times(self, w: Tensor) -> Tensor:
+        """∂(h by o's term, c)/∂v for the gates' matrices w (4, N, K) of a vector v: (B, 2N, K)."""
+        i, forget, g, o = (slope.unsqueeze(-1) for slope in (self.i, self.forget, self.g, self.o))
+        by_c = (i * w[0]).addcmul_(forget, w[1]).addcmul_(g, w[2])
+        return torch.cat([o * w[3], by_c], -2)

@@ -28,7 +28,7 @@ class MLP(Network):
         activation: Literal["linear", "tanh", "relu", "hardtanh", "erf"] = "tanh",
     ) -> None:
         super().__init__(n_in, n_out, length, hidden, depth)
-        self.phi = ACTIVATIONS[activation].function
+        self.phi, self.slope = ACTIVATIONS[activation].function, ACTIVATIONS[activation].slope
         self.input = nn.Linear(n_in * length, hidden)
         self.kernel = nn.Parameter(gaussian_(torch.empty(depth, hidden, hidden)))
         self.bias = nn.Parameter(torch.zeros(depth, hidden))
@@ -42,6 +42,9 @@ class MLP(Network):
         for w, b in zip(self.kernel.unbind(), self.bias.unbind(), strict=True):
             hs.append(self.phi(nn.functional.linear(hs[-1], w, b)))
         return hs
+
+    def pull(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
+        return (rows * self.slope(hs[step + 1]).unsqueeze(-2)) @ self.kernel[step]
 
     def readout(self, hs: list[Tensor]) -> Tensor:
         return self.output(hs[-1])

@@ -61,6 +61,14 @@ class RNN(Network):
             hs.append(torch.cat(states, -1))
         return hs
 
+    def pull(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
+        deltas = self._deltas(rows, hs[step + 1])
+        pulled = [delta @ w for delta, w in zip(deltas, self.recurrent, strict=True)]
+        return torch.cat(pulled, -1) if self.depth > 1 else pulled[0]
+
+    def pull_input(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
+        return self._deltas(rows, hs[step + 1])[0] @ self.input[0].weight
+
     def readout(self, hs: list[Tensor]) -> Tensor:
         return self.output(hs[-1][..., -self.hidden :])
 
@@ -82,6 +90,16 @@ class RNN(Network):
     def _phi(self, z: Tensor, layer: int) -> Tensor:
         beta = () if self.beta is None else (self.beta[layer],)
         return ACTIVATIONS[self.activation].function(z, *beta)
+
+    def _deltas(self, rows: Tensor, h: Tensor) -> list[Tensor]:
+        """R ∂h_t/∂z_t for every layer's z, given h = h_t; (B, m, N) each."""
+        slopes = ACTIVATIONS[self.activation].slope(h).unsqueeze(-2).chunk(self.depth, -1)
+        deltas = list(rows.chunk(self.depth, -1))
+        for layer in reversed(range(self.depth)):
+            if layer + 1 < self.depth:
+                deltas[layer] = deltas[layer] + deltas[layer + 1] @ self.input[layer + 1].weight
+            deltas[layer] = deltas[layer] * slopes[layer]
+        return deltas
 
     def _cudnn(self, x: Tensor) -> Tensor:
         """h_T of the top layer by cuDNN's fused kernel, which takes a second bias: zero."""
