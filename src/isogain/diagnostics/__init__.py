@@ -1,6 +1,10 @@
 """Measurements on a network: pure functions that know nothing of training loops or files."""
 
-from isogain.diagnostics.gradients import gradient_norms
+from isogain.diagnostics.gradients import (
+    gradient_norms,
+    gradient_ratios,
+    signal_gradient_norms,
+)
 from isogain.diagnostics.jacobian import (
     factor_spectra,
     input_norms,
@@ -8,15 +12,18 @@ from isogain.diagnostics.jacobian import (
     jacobian_spectra,
     jacobian_spectrum,
 )
-from isogain.diagnostics.weights import kernel_gaps, kernel_spectra
+from isogain.diagnostics.weights import kernel_gaps, kernel_shapes, kernel_spectra
 
 __all__ = [
     "factor_spectra",
     "gradient_norms",
+    "gradient_ratios",
     "input_norms",
     "jacobian",
     "jacobian_spectra",
     "jacobian_spectrum",
     "kernel_gaps",
+    "kernel_shapes",
     "kernel_spectra",
+    "signal_gradient_norms",
 ]
