@@ -37,7 +37,8 @@ def record(
 
 
 class RunRecord(Logger):
-    """One row a step in `metrics.csv`; in `spectra.npz`, for each name, the values (events, ...) `name/step` (events,) and `name/axes`.
+    """One row a step in `metrics.csv`; in `spectra.npz`, for each name, the values (events, ...), `name/step`
+    (events,) and `name/axes`.
 
     A row is on the disk as soon as a later step logs something, all is at every `flush`.
     """

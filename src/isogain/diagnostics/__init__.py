@@ -1,5 +1,6 @@
 """Measurements on a network: pure functions that know nothing of training loops or files."""
 
+from isogain.diagnostics.extremes import jacobian_extremes
 from isogain.diagnostics.gradients import (
     gradient_norms,
     gradient_ratios,
@@ -20,6 +21,7 @@ __all__ = [
     "gradient_ratios",
     "input_norms",
     "jacobian",
+    "jacobian_extremes",
     "jacobian_spectra",
     "jacobian_spectrum",
     "kernel_gaps",
