@@ -1,0 +1,133 @@
+"""Gradients of a network's outputs example by example, through its affine maps: their inner products and norms.
+
+Axes: B examples, C outputs, R rows an example, n × k a weight, T uses of it, P parameters. A row (r, b) is a
+linear form s of the outputs of example b, and has the gradient g = Jᵀs. Of one use of W in z = Wa + b that is
+δaᵀ with δ = ∂(s·outputs)/∂z, so ⟨g, g'⟩ = (δ·δ')(a·a' + 1), and nothing of the size of W is made.
+"""
+
+import copy
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+from torch.nn.utils import parametrize
+
+from isogain.models.base import Affine, Network
+
+BLOCK = 8  # examples at once whose gradients are formed
+PASSED = 128  # examples at once in a product with J or Jᵀ
+
+
+def bare(net: Network, dtype: torch.dtype | None = None) -> Network:
+    """A copy in `dtype` whose parameters are the network's own: a re-parametrised kernel is itself one."""
+    net = copy.deepcopy(net)
+    for module, name in list(net.kernels()):
+        if parametrize.is_parametrized(module, name):
+            parametrize.remove_parametrizations(module, name)
+    return net.to(dtype=dtype).requires_grad_()
+
+
+def outputs(net: Network, x: Tensor) -> tuple[Tensor, list[list[Affine]]]:
+    """The logits (B, C) and the affine maps that they come of, in groups that share their weights."""
+    first, h = net.entry(x)
+    maps, states = zip(*net.steps(h, x), strict=True)
+    top = net.top([h, *states])
+    logits = net.output(top)
+    if net.sequential:
+        groups = [list(uses) for uses in zip(*maps, strict=True)]
+    else:
+        groups = [[layer] for step in maps for layer in step]
+    return logits, [[layer] for layer in first] + groups + [[Affine((top,), logits)]]
+
+
+@torch.enable_grad()
+def deltas(net: Network, x: Tensor, rows: Tensor) -> list[tuple[list[Affine], list[Tensor]]]:
+    """δ = ∂(s·logits)/∂z of every use of every weight, for rows s (R, B, C); groups of T maps and T times (R, B, n)."""
+    logits, groups = outputs(net, x)
+    zs = [layer.z for group in groups for layer in group]
+    found = iter(torch.autograd.grad(logits, zs, rows, is_grads_batched=True))
+    return [(group, [next(found) for _ in group]) for group in groups]
+
+
+def gram(net: Network, x: Tensor, rows: Tensor) -> Tensor:
+    """⟨g, g'⟩ of all pairs of rows (R, B, C), summed over layers in float64; (R·B, R·B), row (r, b) at r·B + b."""
+    if net.sequential:
+        parts = [g.flatten(2) for g in gradients(net, x, rows)]
+        return _outer(torch.cat(parts, 1).flatten(0, 1)).double()
+    r, b = rows.shape[:2]
+    total = rows.new_zeros(r * b, r * b, dtype=torch.float64)
+    for (layer,), (delta,) in deltas(net, x, rows):
+        inner = sum((_outer(a) for a in layer.inputs), torch.ones_like(rows[0, 0, 0]))
+        product = _outer(delta.flatten(0, 1)).view(r, b, r, b).double()
+        total.view(r, b, r, b).addcmul_(product, inner.detach().double()[:, None])
+    return total
+
+
+def gradients(net: Network, x: Tensor, rows: Tensor) -> Iterator[Tensor]:
+    """g itself, of a few examples at a time, every parameter in it; (R, examples, P)."""
+    for part, forms in zip(x.split(BLOCK), rows.split(BLOCK, 1), strict=True):
+        found = [_weights(*uses).flatten(2) for uses in deltas(net, part, forms)]
+        yield torch.cat(found, -1).detach()
+
+
+def squared_norms(net: Network, x: Tensor, rows: Tensor) -> Tensor:
+    """‖g‖² of every row (R, B, C), in float64; (R, B)."""
+    parts = zip(x.split(BLOCK), rows.split(BLOCK, 1), strict=True)
+    if net.sequential:
+        return torch.cat([g.double().square().sum(-1) for g in gradients(net, x, rows)], 1)
+    return torch.cat([sum(_norms(*uses) for uses in deltas(net, *part)) for part in parts], 1)
+
+
+def product(net: Network, x: Tensor, rows: Tensor) -> Callable[[Tensor], Tensor]:
+    """v ↦ Gv with the Gram matrix G of the rows (R, B, C), by passes through the network; (R·B, m) -> (R·B, m).
+
+    Σ_b' Jᵀs v by a backward pass over all examples, then s·J by differentiating one (Pearlmutter's trick).
+    """
+    parts = list(zip(x.split(PASSED), rows.split(PASSED, 1), strict=True))
+    weights = list(net.parameters())
+
+    @torch.enable_grad()
+    def pull(v: Tensor) -> list[Tensor]:
+        """Σ vJᵀs over all rows; v is (R, B)."""
+        total = [torch.zeros_like(w) for w in weights]
+        for (part, forms), u in zip(parts, v.split(PASSED, 1), strict=True):
+            logits = outputs(net, part)[0]
+            found = torch.autograd.grad(logits, weights, (forms * u[..., None]).sum(0))
+            torch._foreach_add_(total, found)
+        return total
+
+    @torch.enable_grad()
+    def push(direction: list[Tensor]) -> Tensor:
+        """s·J applied to a direction in the parameters; (R, B)."""
+        found = []
+        for part, forms in parts:
+            logits = outputs(net, part)[0]
+            u = torch.zeros_like(logits, requires_grad=True)
+            pulled = torch.autograd.grad(logits, weights, u, create_graph=True)
+            found.append((forms * torch.autograd.grad(pulled, u, direction)[0]).sum(-1))
+        return torch.cat(found, 1)
+
+    def apply(v: Tensor) -> Tensor:
+        columns = v.to(rows).mT.unflatten(-1, rows.shape[:2])
+        return torch.stack([push(pull(column)).flatten() for column in columns], -1).to(v)
+
+    return apply
+
+
+def _outer(a: Tensor) -> Tensor:
+    return a @ a.mT
+
+
+def _weights(uses: list[Affine], delta: list[Tensor]) -> Tensor:
+    """Σ_t δ(a, 1)ᵀ; (R, B, n, k + 1)."""
+    a = torch.stack(
+        [torch.cat([*layer.inputs, torch.ones_like(layer.z[:, :1])], -1) for layer in uses], 1
+    )
+    return torch.stack(delta, -1) @ a
+
+
+def _norms(uses: list[Affine], delta: list[Tensor]) -> Tensor:
+    """‖δ‖²(‖a‖² + 1) of the one use; (R, B)."""
+    ((layer,), (d,)) = uses, delta
+    inner = 1 + sum(a.detach().double().square().sum(-1) for a in layer.inputs)
+    return d.double().square().sum(-1) * inner
