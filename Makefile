@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 ARGS ?= model=rnn reg=gain
+# an independent implementation to test curvature against; pip by itself would bring torchvision (see .bench)
+CURVLINOPS := curvlinops-for-pytorch einconv einops linear_operator opt_einsum
 
 .PHONY: train test bench lint
 
@@ -24,6 +26,7 @@ lint: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,plots]'
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps $(CURVLINOPS)
 	@touch $@
 
 # torchvision stays out of the environment proper: where it is installed, torchmetrics imports it (1 to 2 s a start)

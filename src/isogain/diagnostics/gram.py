@@ -9,7 +9,7 @@ import copy
 from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from isogain.models.base import Affine, Network
@@ -20,11 +20,17 @@ PASSED = 128  # examples at once in a product with J or Jᵀ
 
 def bare(net: Network, dtype: torch.dtype | None = None) -> Network:
     """A copy in `dtype` whose parameters are the network's own: a re-parametrised kernel is itself one."""
-    net = copy.deepcopy(net)
-    for module, name in list(net.kernels()):
-        if parametrize.is_parametrized(module, name):
-            parametrize.remove_parametrizations(module, name)
-    return net.to(dtype=dtype).requires_grad_()
+    plain = copy.deepcopy(net)
+    for own, module in list(zip(net.modules(), plain.modules(), strict=True)):
+        if parametrize.is_parametrized(own):
+            values = {name: getattr(own, name).detach().clone() for name in own.parametrizations}
+            del module.parametrizations
+            module.__class__ = type(
+                own
+            ).__base__  # torch's own removal would reach the original too
+            for name, value in values.items():
+                module.register_parameter(name, nn.Parameter(value))
+    return plain.to(dtype=dtype).requires_grad_()
 
 
 def outputs(net: Network, x: Tensor) -> tuple[Tensor, list[list[Affine]]]:

@@ -28,9 +28,9 @@ def largest_eigenvalues(
         theta, s = torch.linalg.eigh(basis.mT @ images)
         theta, s = theta[-k:], s[:, -k:]
         residuals = torch.linalg.vector_norm(images @ s - basis @ s * theta, dim=0)
-        if residuals.max() <= tolerance * theta.abs().max() or basis.shape[1] + k > n:
+        if residuals.max() <= tolerance * theta.abs().max() or basis.shape[1] == n:
             return theta.flip(0)
-        block = images[:, -k:]
+        block = images[:, -k:][:, : n - basis.shape[1]]
     raise torch.linalg.LinAlgError(f"no convergence of {k} eigenvalues in {STEPS} Lanczos steps")
 
 
