@@ -1,5 +1,6 @@
 """Measurements on a network: pure functions that know nothing of training loops or files."""
 
+from isogain.diagnostics.bound import FisherBound, fisher_bound
 from isogain.diagnostics.fisher import Curvature, curvature, fisher_eigenvalues, ntk_spectrum
 from isogain.diagnostics.gradients import gradient_norms
 from isogain.diagnostics.jacobian import jacobian, jacobian_spectrum
@@ -7,7 +8,9 @@ from isogain.diagnostics.weights import kernel_gaps, kernel_spectra
 
 __all__ = [
     "Curvature",
+    "FisherBound",
     "curvature",
+    "fisher_bound",
     "fisher_eigenvalues",
     "gradient_norms",
     "jacobian",

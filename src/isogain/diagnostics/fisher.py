@@ -98,7 +98,7 @@ def ntk_spectrum(net: Network, x: Tensor) -> Tensor:
     """
     net, x = bare(net, torch.float64), x.double()
     logits = outputs(net, x)[0].detach()
-    return torch.linalg.eigvalsh(gram(net, x, _every_output(logits))).flip(0)
+    return torch.linalg.eigvalsh(gram(net, x, every_output(logits))).flip(0)
 
 
 def softmax_factor(logits: Tensor) -> Tensor:
@@ -126,7 +126,7 @@ def forms(
     if kind == "mc":
         y = _drawn(logits, loss, generator)
     if kind in ("exact", "ggn"):
-        rows = softmax_factor(logits) if loss == "cross_entropy" else _every_output(logits)
+        rows = softmax_factor(logits) if loss == "cross_entropy" else every_output(logits)
     elif loss == "cross_entropy":
         rows = (logits.softmax(-1) - one_hot(y, logits.shape[-1]))[None]
     else:
@@ -134,7 +134,7 @@ def forms(
     return (rows / len(x) ** 0.5).to(x)
 
 
-def _every_output(logits: Tensor) -> Tensor:
+def every_output(logits: Tensor) -> Tensor:
     """The unit vectors as rows, H = I; (C, B, C)."""
     unit = torch.eye(logits.shape[-1], dtype=logits.dtype, device=logits.device)
     return unit[:, None].expand(-1, len(logits), -1)
