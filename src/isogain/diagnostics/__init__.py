@@ -4,11 +4,14 @@ from isogain.diagnostics.bound import FisherBound, fisher_bound
 from isogain.diagnostics.fisher import Curvature, curvature, fisher_eigenvalues, ntk_spectrum
 from isogain.diagnostics.gradients import gradient_norms
 from isogain.diagnostics.jacobian import jacobian, jacobian_spectrum
+from isogain.diagnostics.signals import Signals, correlations, signals
 from isogain.diagnostics.weights import kernel_gaps, kernel_spectra
 
 __all__ = [
     "Curvature",
     "FisherBound",
+    "Signals",
+    "correlations",
     "curvature",
     "fisher_bound",
     "fisher_eigenvalues",
@@ -18,4 +21,5 @@ __all__ = [
     "kernel_gaps",
     "kernel_spectra",
     "ntk_spectrum",
+    "signals",
 ]

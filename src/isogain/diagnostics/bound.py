@@ -47,7 +47,7 @@ def fisher_bound(net: Network, x: Tensor, loss: Loss = "cross_entropy") -> Fishe
         row W¹:  W¹  ‖E x⁰x⁰ᵀ‖ H E σ_max(J_1)²    b¹  m H E σ_max(J_1)²    b^β  m s_1 H s_β    W^β  m f_β s_1 H s_β
 
     at most, where signals and Jacobians are independent and s_1 is the largest: on average over wide random
-    networks, not for each (small biases already break it). Sokół and Park 2020, lemma 1 and the theorem after it;
+    networks, not for each (input biases of nn.Linear break it). Sokół and Park 2020, lemma 1 and the theorem after it;
     ‖E x⁰x⁰ᵀ‖ is the lemma's, the theorem's text drops it. For every network, by the triangle inequality,
     λ_max ≤ E λ_max(H_g) Σ_α (1 + ‖x^{α−1}‖²) σ_max(J_α)².
     """
