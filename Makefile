@@ -18,6 +18,7 @@ bench: $(VENV)/.bench
 	@$(VENV)/bin/python benchmarks/recurrence.py
 	@PYTHONPATH=$(VENV)/bench $(VENV)/bin/python benchmarks/epoch.py --torchvision
 	@PYTHONPATH=$(VENV)/bench $(VENV)/bin/python benchmarks/constraints.py
+	@$(VENV)/bin/python benchmarks/curvature.py
 
 lint: $(READY)
 	@$(VENV)/bin/ruff check .

@@ -16,6 +16,7 @@ from isogain.models.base import Affine, Network
 
 BLOCK = 8  # examples at once whose gradients are formed
 PASSED = 128  # examples at once in a product with J or Jᵀ
+Parts = list[tuple[Tensor, Tensor]]  # inputs and rows of some examples
 
 
 def bare(net: Network, dtype: torch.dtype | None = None) -> Network:
@@ -24,10 +25,9 @@ def bare(net: Network, dtype: torch.dtype | None = None) -> Network:
     for own, module in list(zip(net.modules(), plain.modules(), strict=True)):
         if parametrize.is_parametrized(own):
             values = {name: getattr(own, name).detach().clone() for name in own.parametrizations}
+            # by hand: torch's removal edits a class that the original shares
             del module.parametrizations
-            module.__class__ = type(
-                own
-            ).__base__  # torch's own removal would reach the original too
+            module.__class__ = type(own).__base__
             for name, value in values.items():
                 module.register_parameter(name, nn.Parameter(value))
     return plain.to(dtype=dtype).requires_grad_()
@@ -55,6 +55,7 @@ def deltas(net: Network, x: Tensor, rows: Tensor) -> list[tuple[list[Affine], li
     return [(group, [next(found) for _ in group]) for group in groups]
 
 
+@torch.no_grad()
 def gram(net: Network, x: Tensor, rows: Tensor) -> Tensor:
     """⟨g, g'⟩ of all pairs of rows (R, B, C), summed over layers in float64; (R·B, R·B), row (r, b) at r·B + b."""
     if net.sequential:
@@ -65,17 +66,19 @@ def gram(net: Network, x: Tensor, rows: Tensor) -> Tensor:
     for (layer,), (delta,) in deltas(net, x, rows):
         inner = sum((_outer(a) for a in layer.inputs), torch.ones_like(rows[0, 0, 0]))
         product = _outer(delta.flatten(0, 1)).view(r, b, r, b).double()
-        total.view(r, b, r, b).addcmul_(product, inner.detach().double()[:, None])
+        total.view(r, b, r, b).addcmul_(product, inner.double()[:, None])
     return total
 
 
+@torch.no_grad()
 def gradients(net: Network, x: Tensor, rows: Tensor) -> Iterator[Tensor]:
     """g itself, of a few examples at a time, every parameter in it; (R, examples, P)."""
     for part, forms in zip(x.split(BLOCK), rows.split(BLOCK, 1), strict=True):
         found = [_weights(*uses).flatten(2) for uses in deltas(net, part, forms)]
-        yield torch.cat(found, -1).detach()
+        yield torch.cat(found, -1)
 
 
+@torch.no_grad()
 def squared_norms(net: Network, x: Tensor, rows: Tensor) -> Tensor:
     """‖g‖² of every row (R, B, C), in float64; (R, B)."""
     parts = zip(x.split(BLOCK), rows.split(BLOCK, 1), strict=True)
@@ -85,39 +88,38 @@ def squared_norms(net: Network, x: Tensor, rows: Tensor) -> Tensor:
 
 
 def product(net: Network, x: Tensor, rows: Tensor) -> Callable[[Tensor], Tensor]:
-    """v ↦ Gv with the Gram matrix G of the rows (R, B, C), by passes through the network; (R·B, m) -> (R·B, m).
-
-    Σ_b' Jᵀs v by a backward pass over all examples, then s·J by differentiating one (Pearlmutter's trick).
-    """
+    """v ↦ Gv with the Gram matrix G of the rows (R, B, C), by passes through the network; (R·B, m) -> (R·B, m)."""
     parts = list(zip(x.split(PASSED), rows.split(PASSED, 1), strict=True))
-    weights = list(net.parameters())
-
-    @torch.enable_grad()
-    def pull(v: Tensor) -> list[Tensor]:
-        """Σ vJᵀs over all rows; v is (R, B)."""
-        total = [torch.zeros_like(w) for w in weights]
-        for (part, forms), u in zip(parts, v.split(PASSED, 1), strict=True):
-            logits = outputs(net, part)[0]
-            found = torch.autograd.grad(logits, weights, (forms * u[..., None]).sum(0))
-            torch._foreach_add_(total, found)
-        return total
-
-    @torch.enable_grad()
-    def push(direction: list[Tensor]) -> Tensor:
-        """s·J applied to a direction in the parameters; (R, B)."""
-        found = []
-        for part, forms in parts:
-            logits = outputs(net, part)[0]
-            u = torch.zeros_like(logits, requires_grad=True)
-            pulled = torch.autograd.grad(logits, weights, u, create_graph=True)
-            found.append((forms * torch.autograd.grad(pulled, u, direction)[0]).sum(-1))
-        return torch.cat(found, 1)
 
     def apply(v: Tensor) -> Tensor:
         columns = v.to(rows).mT.unflatten(-1, rows.shape[:2])
-        return torch.stack([push(pull(column)).flatten() for column in columns], -1).to(v)
+        found = [_push(net, parts, _pull(net, parts, column)).flatten() for column in columns]
+        return torch.stack(found, -1).to(v)
 
     return apply
+
+
+@torch.enable_grad()
+def _pull(net: Network, parts: Parts, v: Tensor) -> list[Tensor]:
+    """Σ v g over all rows, by a backward pass; v is (R, B)."""
+    weights = list(net.parameters())
+    total = [torch.zeros_like(w) for w in weights]
+    for (x, rows), u in zip(parts, v.split(PASSED, 1), strict=True):
+        found = torch.autograd.grad(outputs(net, x)[0], weights, (rows * u[..., None]).sum(0))
+        torch._foreach_add_(total, found)
+    return total
+
+
+@torch.enable_grad()
+def _push(net: Network, parts: Parts, direction: list[Tensor]) -> Tensor:
+    """⟨g, direction⟩ of every row, by a backward pass through the backward pass, linear in u; (R, B)."""
+    found = []
+    for x, rows in parts:
+        logits = outputs(net, x)[0]
+        u = torch.zeros_like(logits, requires_grad=True)
+        pulled = torch.autograd.grad(logits, list(net.parameters()), u, create_graph=True)
+        found.append((rows * torch.autograd.grad(pulled, u, direction)[0]).sum(-1))
+    return torch.cat(found, 1)
 
 
 def _outer(a: Tensor) -> Tensor:
@@ -135,5 +137,5 @@ def _weights(uses: list[Affine], delta: list[Tensor]) -> Tensor:
 def _norms(uses: list[Affine], delta: list[Tensor]) -> Tensor:
     """‖δ‖²(‖a‖² + 1) of the one use; (R, B)."""
     ((layer,), (d,)) = uses, delta
-    inner = 1 + sum(a.detach().double().square().sum(-1) for a in layer.inputs)
+    inner = 1 + sum(a.double().square().sum(-1) for a in layer.inputs)
     return d.double().square().sum(-1) * inner
