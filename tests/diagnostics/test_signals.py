@@ -93,7 +93,7 @@ def test_every_field_is_its_definition_layer_by_layer(build):
     zs = [z.detach() for z in net.preactivations(net.start(x), x)]
     found = signals(net, x)
     for step, z in enumerate(zs):
-        slope, a2 = net.slope(z).detach().numpy(), anderson_darling(z)
+        slope, a2 = net.relative_slope(z).detach().numpy(), anderson_darling(z)
         for g, units in enumerate(z.unbind(1)):
             a = units.numpy()
             cosine = [

@@ -100,13 +100,15 @@ def test_every_state_follows_from_its_preactivations(build):
 
 
 @pytest.mark.parametrize("build", networks())
-def test_the_slope_is_the_derivative_over_its_largest_value(build):
+def test_the_relative_slope_is_the_derivative_over_its_largest_value(build):
     net, x = build(), randn(3, 5, 3)
     z = net.preactivations(net.start(x), x)[-1].detach().requires_grad_()
     grid = torch.linspace(-5, 5, 2001, dtype=torch.float64)[:, None, None].expand(-1, *z.shape[1:])
     dense = grid.contiguous().requires_grad_()
     derivative, all_ = (torch.autograd.grad(elementwise(net, s).sum(), s)[0] for s in (z, dense))
-    torch.testing.assert_close(net.slope(z), derivative / all_.amax(0), rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(
+        net.relative_slope(z), derivative / all_.amax(0), rtol=1e-6, atol=1e-9
+    )
 
 
 @pytest.mark.parametrize("build", RECURRENT)

@@ -47,7 +47,7 @@ def signals(net: Network, x: Tensor) -> Signals:
     """Statistics of z_1 … z_L on the inputs x."""
     with cached():
         zs = net.preactivations(net.start(x), x)
-        rows = [_of_step(z.double(), net.slope(z)) for z in zs]
+        rows = [_of_step(z.double(), net.relative_slope(z)) for z in zs]
     return Signals(*(torch.stack(column) for column in zip(*rows, strict=True)))
 
 

@@ -50,7 +50,7 @@ class Network(nn.Module):
         """The part of a trajectory that the output layer reads; (B, N)."""
         raise NotImplementedError
 
-    def slope(self, z: Tensor) -> Tensor:
+    def relative_slope(self, z: Tensor) -> Tensor:
         """φ'(z) over its largest value, of `preactivations` z (B, G, N)."""
         raise NotImplementedError
 

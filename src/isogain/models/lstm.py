@@ -59,7 +59,7 @@ class LSTM(Network):
     def top(self, hs: list[Tensor]) -> Tensor:
         return hs[-1][..., -2 * self.hidden : -self.hidden]
 
-    def slope(self, z: Tensor) -> Tensor:
+    def relative_slope(self, z: Tensor) -> Tensor:
         i, f, g, o = z.unflatten(1, (-1, 4)).unbind(2)
         i, f, o = (4 * s.sigmoid() * (-s).sigmoid() for s in (i, f, o))
         return torch.stack([i, f, 1 - g.tanh().square(), o], 2).flatten(1, 2)

@@ -47,7 +47,7 @@ class MLP(Network):
     def top(self, hs: list[Tensor]) -> Tensor:
         return hs[-1]
 
-    def slope(self, z: Tensor) -> Tensor:
+    def relative_slope(self, z: Tensor) -> Tensor:
         phi = ACTIVATIONS[self.activation]
         return phi.derivative(z) / phi.steepest
 

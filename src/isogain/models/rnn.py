@@ -66,7 +66,7 @@ class RNN(Network):
     def top(self, hs: list[Tensor]) -> Tensor:
         return hs[-1][..., -self.hidden :]
 
-    def slope(self, z: Tensor) -> Tensor:
+    def relative_slope(self, z: Tensor) -> Tensor:
         phi, beta = ACTIVATIONS[self.activation], () if self.beta is None else (self.beta,)
         return phi.derivative(z, *beta) / phi.steepest
 
