@@ -39,7 +39,14 @@ def signal_gradient_norms(
         hs = precise.trajectory(precise.start(x).requires_grad_(), x)
         total = sum(loss(out, target) for out, target in _examples(precise.readout(hs), y))
         grads = torch.autograd.grad(total, hs, materialize_grads=True)
-    return torch.stack([grad.norm(dim=-1) for grad in grads], 1).log().cpu()
+    return torch.stack([_log_norms(grad) for grad in grads], 1).cpu()
+
+
+def _log_norms(rows: Tensor) -> Tensor:
+    """log ‖r‖ of rows whose squares may underflow: (B, n) -> (B,)."""
+    largest = rows.abs().amax(-1, keepdim=True)
+    unit = rows / largest.where(largest > 0, 1)
+    return unit.norm(dim=-1).log() + largest.squeeze(-1).log()
 
 
 def _examples(out: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from isogain.init import gaussian_
-from isogain.models.base import Network
+from isogain.models.base import Affine, Network
 
 GATES = "ifgo"  # input, forget, cell candidate, output: torch's order
 
@@ -41,18 +41,21 @@ class LSTM(Network):
         self.recurrent = nn.Parameter(gaussian_(torch.empty(depth, 4, hidden, hidden)))
         self.output = nn.Linear(hidden, n_out)
 
-    def start(self, x: Tensor) -> Tensor:
-        return x.new_zeros(len(x), self.depth * 2 * self.hidden)
+    def entry(self, x: Tensor) -> tuple[list[Affine], Tensor]:
+        return [], x.new_zeros(len(x), self.depth * 2 * self.hidden)
 
-    def trajectory(self, h: Tensor, x: Tensor) -> list[Tensor]:
-        hs = [h]
+    def steps(self, h: Tensor, x: Tensor) -> Iterator[tuple[list[Affine], Tensor]]:
+        kernels = self.recurrent.flatten(1, 2).unbind()
         for signal in x.unbind(1):
-            states = []
-            for layer, state in enumerate(hs[-1].chunk(self.depth, -1)):
-                signal, c = self._step(layer, signal, *state.chunk(2, -1))
+            maps, states = [], []
+            for layer, state in enumerate(h.chunk(self.depth, -1)):
+                before, c = state.chunk(2, -1)
+                gates = self.input[layer](signal) + before @ kernels[layer].mT
+                maps.append(Affine((signal, before), gates))
+                signal, c = _cell(gates, c)
                 states += [signal, c]
-            hs.append(torch.cat(states, -1))
-        return hs
+            h = torch.cat(states, -1)
+            yield maps, h
 
     def pull(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
         """∂(h, c)_{t+1}/∂c_t is diagonal in either block: half a dense factor's products."""
@@ -66,8 +69,13 @@ class LSTM(Network):
         delta, slopes = self._deltas(rows, step, hs, x)[0]
         return delta @ slopes.times(self._input_gates(0))
 
-    def readout(self, hs: list[Tensor]) -> Tensor:
-        return self.output(hs[-1][..., -2 * self.hidden : -self.hidden])
+    def top(self, hs: list[Tensor]) -> Tensor:
+        return hs[-1][..., -2 * self.hidden : -self.hidden]
+
+    def relative_slope(self, z: Tensor) -> Tensor:
+        i, f, g, o = z.unflatten(1, (-1, 4)).unbind(2)
+        i, f, o = (4 * s.sigmoid() * (-s).sigmoid() for s in (i, f, o))
+        return torch.stack([i, f, 1 - g.tanh().square(), o], 2).flatten(1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """By torch's fused kernel (oneDNN on a CPU, cuDNN on a GPU), which takes a second bias: zero.
@@ -100,11 +108,6 @@ class LSTM(Network):
     def labels(self, name: str, w: Tensor) -> list[str]:
         return [f"{name}/{layer:03d}/{gate}" for layer in range(self.depth) for gate in GATES]
 
-    def _step(self, layer: int, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        i, f, g, o = self._gates(layer, x, h)
-        c = f * c + i * g
-        return o * c.tanh(), c
-
     def _gates(self, layer: int, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         gates = self.input[layer](x) + h @ self.recurrent[layer].flatten(0, 1).mT
         i, f, g, o = gates.chunk(4, -1)
@@ -130,6 +133,13 @@ class LSTM(Network):
             below = delta @ slopes.times(self._input_gates(layer)) if layer else None
             found.insert(0, (delta, slopes))
         return found
+
+
+def _cell(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """h_t and c_t."""
+    i, f, g, o = gates.chunk(4, -1)
+    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+    return o.sigmoid() * c.tanh(), c
 
 
 class Slopes(NamedTuple):
