@@ -11,8 +11,10 @@ from toys import Toy, fitted, learner
 
 from isogain.callbacks.base import Diagnostic
 from isogain.callbacks.checkpoint import Checkpoints
+from isogain.callbacks.curvature import FisherCurvature
 from isogain.callbacks.gradients import GradientNorms, SignalGradients
 from isogain.callbacks.jacobian import JacobianSpectrum
+from isogain.callbacks.signals import SignalStatistics
 from isogain.callbacks.weights import WeightSpectrum
 from isogain.learner import Learner
 from isogain.optim import SGD
@@ -116,6 +118,8 @@ def trained(out, callbacks: list[pl.Callback]) -> dict[str, Any]:
         [SignalGradients(1, 2)],
         [JacobianSpectrum(1, 2)],
         [JacobianSpectrum(1, 2, largest=1)],
+        [SignalStatistics(1, 4)],
+        [FisherCurvature(1, 4, kinds=("exact", "mc", "empirical"))],
         [Draws(1)],
         [Steps(3)],
     ],
