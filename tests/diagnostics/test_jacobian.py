@@ -143,6 +143,21 @@ def test_the_spectrum_of_a_single_precision_network_is_that_of_its_double(build)
     torch.testing.assert_close(found, expected, rtol=0, atol=ROUNDING)
 
 
+@networks
+def test_a_network_in_half_precision_is_measured_in_single(build):
+    net, x = build().bfloat16(), torch.randn(3, 5, 3)
+    found = jacobian_spectra(net, x)
+    expected = jacobian_spectra(copy.deepcopy(net).float(), x)
+    torch.testing.assert_close(found.logs, expected.logs, rtol=0, atol=0)
+    assert next(net.parameters()).dtype == torch.bfloat16
+
+
+def test_inputs_in_single_precision_do_for_a_network_in_double():
+    net, x = small(RNN), torch.randn(3, 5, 3)
+    same(jacobian_spectrum(net, x), jacobian_spectrum(net, x.double()))
+    same(input_norms(net, x), input_norms(net, x.double()))
+
+
 def wild(kind, length=60):
     """A network in float32 with a Jacobian far too ill-conditioned for that."""
     net = {

@@ -43,9 +43,9 @@ def jacobian_spectra(net: Network, x: Tensor, starts: Sequence[int] = (0,)) -> S
     A plain product, and for the examples that are too ill-conditioned for it graded QR decompositions
     in float64 (see `products`). Raises torch.linalg.LinAlgError where a Jacobian is not finite.
     """
-    plain = _at_least_single(net)
+    plain, single = _at_least_single(net, x)
     with torch.no_grad(), cached():
-        found = [_plain_spectra(plain, *block, starts) for block in _blocks(plain, x)]
+        found = [_plain_spectra(plain, *block, starts) for block in _blocks(plain, single)]
         logs, exact = (torch.cat(parts) for parts in zip(*found, strict=True))
         again = exact.any(1).nonzero().flatten()
         if len(again):
@@ -76,9 +76,9 @@ def factor_spectra(net: Network, x: Tensor, at: Sequence[int]) -> Tensor:
 
 def input_norms(net: Network, x: Tensor) -> Tensor:
     """log ‖∂h_T/∂x_t‖_F of a sequential network for t = 1 … T; (B, T)."""
-    plain = _at_least_single(net)
+    net, x = _at_least_single(net, x)
     with torch.no_grad(), cached():
-        return torch.cat([_input_norms(plain, *block) for block in _blocks(plain, x)])
+        return torch.cat([_input_norms(net, *block) for block in _blocks(net, x)])
 
 
 def _input_norms(net: Network, hs: list[Tensor], x: Tensor) -> Tensor:
@@ -144,7 +144,7 @@ def _absorb(
         for step in steps:
             yield net.pull(_eye(mine[0]), step, mine, x[one])[0].mT.cpu()
 
-    rows = 0 * _eye(hs[0])
+    rows = hs[0].new_zeros(len(x), products[0].n, products[0].n)
     for row, product in zip(rows, products, strict=True):
         row[: len(product.s)] = product.frame.mT
     for step in steps:
@@ -169,7 +169,9 @@ def _no_scale(h: Tensor) -> Tensor:
     return torch.zeros(len(h), 1, 1, dtype=torch.float64, device=h.device)
 
 
-def _at_least_single(net: Network) -> Network:
-    """`net`, or a copy in float32 where its precision is below that."""
-    half = any(p.dtype in (torch.float16, torch.bfloat16) for p in net.parameters())
-    return copy.deepcopy(net).float() if half else net
+def _at_least_single(net: Network, x: Tensor) -> tuple[Network, Tensor]:
+    """The network, or a copy in float32 where its precision is below that, and x in the same."""
+    dtypes = {p.dtype for p in net.parameters()}
+    if dtypes & {torch.float16, torch.bfloat16}:
+        net, dtypes = copy.deepcopy(net).float(), {torch.float32}
+    return net, x.to(dtypes.pop()) if len(dtypes) == 1 else x
