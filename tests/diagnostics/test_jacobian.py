@@ -8,6 +8,7 @@ import torch
 from cases import randn, same, small
 from torch import nn
 
+from isogain.data.mnist import SeqMNIST
 from isogain.diagnostics.jacobian import (
     BLOCK,
     ROUNDING,
@@ -197,6 +198,26 @@ def test_an_ill_conditioned_spectrum_is_exact_where_single_precision_is_lost(kin
     for i, start in enumerate([0, 30]):
         expected = exact_logs(net, x, start)
         torch.testing.assert_close(found.logs[:, i], expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("order", ["rows", "pixels"])
+@pytest.mark.parametrize("model", [RNN, LSTM])
+def test_on_real_images_every_logarithm_is_right(order, model):
+    data = SeqMNIST(order=order)
+    data.load()
+    x, _ = data.probe(2)
+    net = model(data.n_in, 10, data.length, 6)
+    orthogonal_(net.recurrent, 1.5)
+    found = jacobian_spectra(net, x)
+    expected = exact_logs(net, x)
+    known = found.logs[:, 0].isfinite()
+    torch.testing.assert_close(found.logs[:, 0][known], expected[known], rtol=1e-6, atol=1e-4)
+    if (
+        model is LSTM
+    ):  # a state of zeros, before the first ink, has h_t = σ(o) c_t exactly: rank n/2
+        assert known.sum(1).tolist() == [6, 6]
+    else:
+        assert known.all()
 
 
 def test_only_the_ill_conditioned_examples_are_redone():
