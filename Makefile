@@ -19,6 +19,7 @@ bench: $(VENV)/.bench
 	@PYTHONPATH=$(VENV)/bench $(VENV)/bin/python benchmarks/epoch.py --torchvision
 	@PYTHONPATH=$(VENV)/bench $(VENV)/bin/python benchmarks/constraints.py
 	@$(VENV)/bin/python benchmarks/curvature.py
+	@$(VENV)/bin/python benchmarks/diagnostics.py --slow
 
 lint: $(READY)
 	@$(VENV)/bin/ruff check .

@@ -102,6 +102,9 @@ class Graded:
         """One factor, however badly its rows and columns are scaled."""
         if not torch.isfinite(a).all():
             raise torch.linalg.LinAlgError("a factor has entries that are not finite")
+        size = a.abs().max().clamp_min(torch.finfo(a.dtype).tiny)
+        a = a / size
+        self.s = self.s + size.log()
         columns = a.norm(dim=0)
         if columns.min() < GRADED * columns.max():
             self._triangularise(columns.unsqueeze(1) * self.frame)
@@ -138,9 +141,10 @@ class Graded:
             self._multiply(r)
 
     def _replace(self, r: Tensor, scale: Tensor) -> None:
-        t = r @ self.t
+        size = r.abs().amax()  # squares of what is far from 1 have no float64
+        t = (r / size) @ self.t
         norms = t.norm(dim=1, keepdim=True)
-        self.t, self.s = t / norms, (scale + norms.log()).squeeze(1)
+        self.t, self.s = t / norms, (scale + norms.log()).squeeze(1) + size.log()
 
 
 def _next_size(size: int, least: float) -> int:

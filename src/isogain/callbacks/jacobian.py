@@ -43,7 +43,7 @@ class JacobianSpectrum(Diagnostic):
         self,
         every: int = 500,
         examples: int = 8,
-        spans: int = 8,
+        spans: int = 4,
         largest: int = 2048,
         at_start: bool = True,
     ) -> None:
