@@ -1,9 +1,12 @@
+import math
+
 import geoopt
 import numpy as np
 import pytest
 import scipy.linalg
 import torch
 from cases import SHAPES, matrices, randn, same
+from torch.utils.flop_counter import FlopCounterMode
 
 from isogain import linalg
 from isogain.init import orthogonal_
@@ -17,6 +20,7 @@ from isogain.linalg import (
     skew,
     smaller_gram,
     svd,
+    symmetric_product,
     tall,
     tangent,
 )
@@ -68,6 +72,32 @@ def test_the_smaller_gram_has_the_squared_singular_values_as_eigenvalues(shape):
     m = min(shape[-2:])
     assert smaller_gram(w).shape == (*shape[:-2], m, m)
     same(torch.linalg.eigvalsh(smaller_gram(w)).flip(-1), torch.linalg.svdvals(w).square())
+
+
+BANDED = [(1, 727, 300), (2, 520, 511), (9, 257, 300), (2, 3, 300, 300)]  # large enough for bands
+assert all(math.prod(shape) * shape[-2] >= linalg.WORTH for shape in BANDED)
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, *BANDED])
+def test_half_of_a_symmetric_product_is_the_whole(shape):
+    w, middle = randn(*shape) / shape[-1], randn(shape[-1], shape[-1])
+    ours = symmetric_product(w, (middle + middle.mT) @ w.mT)
+    same(ours, w @ (middle + middle.mT) @ w.mT)
+
+
+@pytest.mark.parametrize("shape", BANDED)
+def test_large_symmetric_products_leave_out_what_they_know(shape):
+    with FlopCounterMode(display=False) as counter:
+        symmetric_product(randn(*shape), randn(*shape).mT)
+    count, n, k = math.prod(shape[:-2]), *shape[-2:]
+    assert counter.get_total_flops() < 0.63 * 2 * count * n * n * k
+
+
+@pytest.mark.parametrize("shape", BANDED[:2])
+def test_a_large_symmetric_product_has_the_gradient_of_a_plain_one(shape):
+    w, weights = randn(*shape).requires_grad_(), randn(shape[-2], shape[-2]) / shape[-2]
+    (ours,) = torch.autograd.grad((symmetric_product(w, w.mT) * weights).sum(), w)
+    same(ours, (weights + weights.mT) @ w.detach())
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -8,7 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from isogain import linalg, newton_schulz
 from isogain.init import gaussian_, glorot_, orthogonal_
 from isogain.linalg import orthogonality_gap, polar, tall
-from isogain.newton_schulz import Late, NewtonSchulz, correction, square_norm
+from isogain.newton_schulz import SAFETY, Late, NewtonSchulz, correction, first_gap
 
 DISTANCES = [1e-8, 1e-6, 1e-4, 1e-2, 0.1, 0.5, 3.0]
 LINALG_ERROR = torch.linalg.LinAlgError
@@ -127,9 +127,9 @@ def test_a_stack_in_many_pieces_is_done_like_matrix_by_matrix(monkeypatch):
 
 @pytest.mark.parametrize("distance", [0.0, 1e-5, 1e-3, 0.1, 3.0])
 @pytest.mark.parametrize("shape", [(64, 64), (3, 90, 30), (30, 90)])
-def test_in_single_precision_a_few_roundings_are_left(shape, distance):
+def test_in_single_precision_ten_roundings_are_left(shape, distance):
     found = after(near(*shape, gap=distance).float(), gain=1.2)
-    assert orthogonality_gap(found.double(), 1.2).max() < 5e-7
+    assert orthogonality_gap(found.double(), 1.2).max() < 2e-6
 
 
 def test_what_is_orthogonal_already_moves_by_rounding_only():
@@ -247,18 +247,37 @@ def test_the_size_told_is_at_least_the_spectral_norm(terms, size, tolerance, m, 
     assert (told <= spectral * 2 * m**0.5).all()
 
 
-@pytest.mark.parametrize("m", [1, 5, 8])
-def test_up_to_eight_columns_the_norm_is_not_an_estimate(m):
-    error = symmetric("generic", m, 0.3)
-    same(square_norm(error), torch.from_numpy(np.linalg.norm(error @ error, axis=(-2, -1))))
+def first_gaps(error):
+    """Of the largest matrix of a stack: exactly, as told for a tolerance, and the bounds of it."""
+    m = error.shape[-1]
+    norm = torch.linalg.matrix_norm(error).max().item()
+    upper = (0.75 + norm / 4) * norm**2 / m**0.5
+    exact = (0.75 + norm / 4) * torch.linalg.matrix_norm(error @ error).max().item() / m**0.5
+    lower = upper / m**0.5
+    return exact, lambda tolerance: first_gap(error, norm, tolerance), (lower, upper)
 
 
-@pytest.mark.parametrize("m", [9, 32, 100, 256])
-def test_the_norm_of_a_generic_square_is_estimated_within_a_half(m):
-    error = randn(20, m, m)
-    error = error + error.mT
-    ratio = square_norm(error) / torch.linalg.matrix_norm(error @ error)
-    assert (ratio - 1).abs().max() < 0.5
+@pytest.mark.parametrize("kind", ["generic", "stretching"])
+@pytest.mark.parametrize("m", [1, 5, 16, 32])
+def test_the_gap_of_the_first_cut_is_bounded_where_that_decides(m, kind):
+    exact, told, (lower, upper) = first_gaps(symmetric(kind, m, 0.3)[:1])
+    assert lower * (1 - 1e-12) <= exact <= upper * (1 + 1e-12)
+    assert told(2 * upper) == pytest.approx(upper)
+    assert told(lower / 2) > lower / 2
+
+
+@pytest.mark.parametrize("m", [5, 16])
+def test_up_to_sixteen_columns_it_is_known_between_the_bounds(m):
+    exact, told, bounds = first_gaps(symmetric("generic", m, 0.3)[:1])
+    assert told(np.prod(bounds) ** 0.5) == pytest.approx(SAFETY * exact)
+
+
+@pytest.mark.parametrize("m", [20, 32, 100, 256])
+def test_a_generic_one_is_estimated_on_the_safe_side(m):
+    for _ in range(20):
+        error = randn(1, m, m)
+        exact, told, bounds = first_gaps(1e-3 * (error + error.mT))
+        assert 1 <= told(np.prod(bounds) ** 0.5) / exact < 2 * SAFETY
 
 
 # far matrices

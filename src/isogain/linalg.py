@@ -5,6 +5,7 @@ is stated on the smaller Gram matrix.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -12,6 +13,8 @@ from torch import Tensor
 from isogain.products import log_singular_values as log_singular_values
 
 CACHED = 2**20  # entries, 4 MB in float32: a piece of a stack that a CPU's cache holds
+BANDS = 4  # in which a CPU computes half of a symmetric product
+WORTH = 2**27  # multiplications from which on that takes less time
 
 
 def pieces(*stacks: Tensor) -> Iterator[tuple[Tensor, ...]]:
@@ -35,14 +38,32 @@ def tall(w: Tensor) -> Tensor:
     return w if w.shape[-2] >= w.shape[-1] else w.mT
 
 
-def skew(a: Tensor) -> Tensor:
-    """(A − Aᵀ)/2 of square matrices."""
-    return (a - a.mT).mul_(0.5)
+def skew(a: Tensor, scale: float | Tensor = 1.0) -> Tensor:
+    """scale · (A − Aᵀ)/2 of square matrices."""
+    return (a - a.mT).mul_(scale / 2)
+
+
+def symmetric_product(a: Tensor, b: Tensor) -> Tensor:
+    """AB of which it is known that it is symmetric: (..., m, n), (..., n, m) -> (..., m, m).
+
+    On a CPU large ones in bands of rows from the diagonal on, the rest mirrored: 5/8 of the
+    operations, 0.75 to 0.9 of the time.
+    """
+    m = a.shape[-2]
+    if not a.is_cpu or a.numel() * m < WORTH:
+        return a @ b
+    out = a.new_empty(*a.shape[:-1], m)
+    for start, end in pairwise(m * i // BANDS for i in range(BANDS + 1)):
+        band = a[..., start:end, :] @ b[..., start:]
+        out[..., start:end, start:] = band
+        out[..., end:, start:end] = band[..., end - start :].mT
+    return out
 
 
 def smaller_gram(w: Tensor) -> Tensor:
     """WᵀW (tall, square) or WWᵀ (wide): (..., n, k) -> (..., m, m) with m = min(n, k)."""
-    return w.mT @ w if w.shape[-2] >= w.shape[-1] else w @ w.mT
+    x = tall(w)
+    return symmetric_product(x.mT, x)
 
 
 def gram_error(w: Tensor, gain: float | Tensor = 1.0) -> Tensor:
@@ -50,7 +71,9 @@ def gram_error(w: Tensor, gain: float | Tensor = 1.0) -> Tensor:
 
     A gain a matrix has shape (..., 1, 1).
     """
-    error = smaller_gram(w).div_(gain**2)
+    error = smaller_gram(w)
+    if isinstance(gain, Tensor) or gain != 1:
+        error.mul_(gain**-2)
     error.diagonal(dim1=-2, dim2=-1).sub_(1)
     return error
 

@@ -6,25 +6,27 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from isogain.linalg import gram_error, per_matrix, pieces, polar, tall
+from isogain.linalg import gram_error, per_matrix, pieces, polar, symmetric_product, tall
 
 CLOSE = 0.9  # spectral norm of E up to which the series is trusted; it converges below 1
-PROBES = 8  # random vectors
-TOLERANCE = {torch.float64: 1e-14, torch.float32: 2e-7}  # a few roundings of one matrix product
+PROBES = 16  # random vectors
+SAFETY = 1.5  # times an estimate from them: 1 in 100 is too small all the same
+# by default: in float32 the gap of a step that is seldom worth a fourth product, ten times that of rounding
+TOLERANCE = {torch.float64: 1e-14, torch.float32: 1.5e-6}
 
 
 class NewtonSchulz(nn.Module):
     """W ← g·polar(W/g) by as few products as the measured gap needs.
 
     With E = WᵀW/g² − I, polar(W) = W(I + E)^(−1/2) = W(I − E/2 + 3E²/8 − 5E³/16 + 35E⁴/128 − …).
-    Cut after E it is one Newton–Schulz step and costs two products, after E² three, after E⁴ four;
-    what is cut off is bounded by ‖E²‖_F, which for the first cut is estimated by random vectors (too
-    small an estimate leaves a gap for the next step to see). A piece of the stack stops at the first cut
-    that leaves a gap (`orthogonality_gap`) of at most `tolerance` (None: rounding error), and
-    repeats if none does. Where singular values of E reach 0.9 the SVD takes over; `fallbacks`
-    counts those matrices. Off the CPU nothing is read: two full passes, and a matrix that is too
-    far for them gets its SVD at the next call, so that the host never waits for the device.
-    Björck and Bowie 1971, equation 2; Kovarik 1970.
+    Cut after E it is one Newton–Schulz step and costs two products, after E² three, after E⁴ four.
+    A piece of the stack stops at the first cut that leaves a gap (`orthogonality_gap`) of at most
+    `tolerance` (None: 1.5e-6 in float32, rounding error in float64), and repeats if none does. The
+    gaps, 3E²/4, 5E³/8 and 63E⁵/128 to leading order, are bounded by the norms of E and E²; where
+    that does not decide on the first, it is estimated by random vectors. Where singular values of E
+    reach 0.9 the SVD takes over; `fallbacks` counts those matrices. Off the CPU nothing is read:
+    two full passes, and a matrix that is too far for them gets its SVD at the next call, so that
+    the host never waits for the device. Björck and Bowie 1971, equation 2; Kovarik 1970.
     """
 
     def __init__(self, tolerance: float | None = None) -> None:
@@ -38,17 +40,16 @@ class NewtonSchulz(nn.Module):
             (self._nearer if w.is_cpu else self._unread)(tall(piece), g)
 
     def _nearer(self, x: Tensor, gain: Tensor) -> None:
-        tolerance = self.tolerance or TOLERANCE.get(x.dtype, 2e-7)
+        tolerance = self.tolerance or TOLERANCE.get(x.dtype, 1.5e-6)
         left = math.inf
         while left > tolerance:
             step, size, left = correction(gram_error(x, gain), tolerance)
-            far = ~(size < CLOSE)
-            if far.any():
+            if left < math.inf:
+                x.add_(x @ step)
+            else:
+                far = ~(size < CLOSE)
                 self.fallbacks += far.sum()
                 x[far] = polar(x[far]) * gain[far]
-                left = math.inf
-                continue
-            x.copy_(torch.baddbmm(x, x, step))
 
     def _unread(self, x: Tensor, gain: Tensor) -> None:
         late = self._late.get(x.data_ptr())
@@ -81,40 +82,51 @@ def correction(error: Tensor, tolerance: float | None) -> tuple[Tensor, Tensor, 
     """(I + E)^(−1/2) − I of symmetric E (matrices, m, m), by the shortest cut of its series that leaves at most
     `tolerance`; None: by the longest, without reading a number from the device. E is overwritten.
 
-    Returns the correction, an upper bound of the spectral norm of each E, and the largest gap left (None: nan).
+    Returns the correction, an upper bound of the spectral norm of each E, and the largest gap left: nan where none is
+    read, infinity where the series would not converge or converges too slowly, and the correction is none.
     """
-    root = math.sqrt(error.shape[-1])
+    root, left = math.sqrt(error.shape[-1]), math.nan
     if tolerance is not None:
-        frobenius = torch.linalg.matrix_norm(error)
-        largest = (square_norm(error) / root).max().item()
-        if largest <= tolerance and (frobenius < CLOSE).all():
-            return error.mul_(-0.5), frobenius, largest
-    square = error @ error
-    norm = torch.linalg.matrix_norm(square)
-    size = norm.sqrt()
+        norm = torch.linalg.matrix_norm(error)
+        largest = norm.max().item()
+        if largest < CLOSE and (left := first_gap(error, largest, tolerance)) <= tolerance:
+            return error.mul_(-0.5), norm, left
+    square = symmetric_product(error, error.mT)
+    size = torch.linalg.matrix_norm(square).sqrt_()
+    if tolerance is not None:
+        largest = size.max().item()
+        if not largest < CLOSE:
+            return square, size, math.inf
+        left = (0.625 + 0.375 * largest) * largest**3 / root
+        if left <= tolerance:
+            return square.mul_(0.375).sub_(error, alpha=0.5), size, left
+        left = (1 + largest) / 2 * largest**5 / root
     step = error.mul(-0.5).add_(square, alpha=0.375)
-    left = norm**1.5 / root
-    if tolerance is not None and (largest := left.max().item()) <= tolerance:
-        return step, size, largest
-    quartic = error.mul_(-0.3125).add_(square, alpha=35 / 128)
-    left = norm**2.5 / root
-    largest = math.nan if tolerance is None else left.max().item()
-    return torch.baddbmm(step, square, quartic), size, largest
+    return step.add_(symmetric_product(square, quartic_factor(error, square))), size, left
 
 
-def square_norm(error: Tensor) -> Tensor:
-    """‖E²‖_F of symmetric E (matrices, m, m), estimated from E² times eight fixed random vectors; (matrices,).
+def quartic_factor(error: Tensor, square: Tensor) -> Tensor:
+    """−5E/16 + 35E²/128; E is overwritten."""
+    return error.mul_(-0.3125).add_(square, alpha=35 / 128)
 
-    Exact for m <= 8. Never less than ‖E‖²_F/√m, which it is for equal eigenvalues.
+
+def first_gap(error: Tensor, norm: float, tolerance: float) -> float:
+    """The gap that a cut after E leaves in any matrix of the stack E (matrices, m, m) of largest norm `norm`.
+
+    A bound of it where that tells on which side of `tolerance` it is: ‖E²‖_F lies between ‖E‖²_F/√m
+    and ‖E‖²_F. Else an estimate.
     """
-    product = error @ (error @ probes(error.shape[-1], error.dtype, error.device))
-    least = torch.linalg.matrix_norm(error).square() / math.sqrt(error.shape[-1])
-    return torch.linalg.matrix_norm(product).maximum(least)
+    root, scale = math.sqrt(error.shape[-1]), 0.75 + norm / 4
+    upper = scale * norm**2 / root
+    if upper <= tolerance or not upper / root <= tolerance:
+        return upper
+    probed = error @ (error @ probes(error.shape[-1], error.dtype, error.device))
+    return SAFETY * scale * torch.linalg.matrix_norm(probed).max().item() / root
 
 
 @cache
 def probes(m: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Z (m, at most 8) with the mean of ‖AZ‖²_F equal to ‖A‖²_F; the same at every call, in every process."""
+    """Z (m, at most 16) with the mean of ‖AZ‖²_F equal to ‖A‖²_F; the same at every call, in every process."""
     if m <= PROBES:
         return torch.eye(m, dtype=dtype, device=device)
     normal = torch.randn(m, PROBES, dtype=dtype, generator=torch.Generator().manual_seed(0))

@@ -405,9 +405,16 @@ def test_training_finds_the_leading_subspace(build, retraction):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("rate", "gain"), [(1e-4, GAIN), (1e-2, "learned")])
-def test_10_000_noisy_steps_in_float32_stay_on_the_manifold(rate, gain):
-    kernel, reg = torch.nn.Module(), Stiefel(gain)
+@pytest.mark.parametrize(
+    ("rate", "gain", "retraction"),
+    [
+        (1e-4, GAIN, "newton_schulz"),
+        (1e-2, "learned", "newton_schulz"),
+        *((1e-2, GAIN, retraction) for retraction in ("polar", "qr", "cayley")),
+    ],
+)
+def test_10_000_noisy_steps_in_float32_stay_on_the_manifold(rate, gain, retraction):
+    kernel, reg = torch.nn.Module(), Stiefel(gain, retraction=retraction)
     kernel.w = torch.nn.Parameter(on_manifold((64, 64)).detach().float())
     reg.attach(kernel, "w")
     optimizer = SGD([{"params": [kernel.w]}, {"params": reg.scales()}], lr=rate)

@@ -6,7 +6,7 @@ from typing import Literal
 from torch import Tensor
 
 from isogain import newton_schulz
-from isogain.linalg import check_finite, orthonormal, svd
+from isogain.linalg import check_finite, orthonormal, polar, svd
 from isogain.newton_schulz import NewtonSchulz
 from isogain.ranges import at_least, between, positive
 from isogain.reg.base import Regularizer
@@ -57,6 +57,8 @@ class Projection(Regularizer):
         if self.method == "qr":
             check_finite(w)
             return orthonormal(w).mul_(self.gain)
+        if not self.margin:
+            return polar(w).mul_(self.gain)
         low, high = self.gain * (1 - self.margin), self.gain * (1 + self.margin)
         u, s, vh = svd(w)
         return (u * s.clamp(low, high).unsqueeze(-2)) @ vh

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from isogain.linalg import orthonormal, polar
+from isogain.linalg import orthonormal, polar, symmetric_product
 
 
 def polar_plane(v: Tensor, step: Tensor) -> Tensor:
@@ -50,14 +50,14 @@ def exponential(d: Tensor, tolerance: float | None) -> tuple[Tensor, float]:
     One or two products. Returns it and an upper bound of the gap ‖QᵀQ − I‖_F/√n that Q = I + it has
     in exact arithmetic, D⁴/4 or D⁶/72 (None: to fourth order, nothing is read from the device, nan).
     """
-    square = d @ d
+    square = symmetric_product(d, d)
     if tolerance is None:
         left = math.nan
     else:
         norm, root = torch.linalg.matrix_norm(square).max().item(), math.sqrt(d.shape[-1])
         left = norm**2 / 4 / root
         if left <= tolerance:
-            return square.mul_(0.5).add_(d), left
+            return torch.add(d, square, alpha=0.5), left
         left = norm**3 / 72 / root + norm**4 / 576 / root
     higher = d.mul(1 / 6).add_(square, alpha=1 / 24)
     higher.diagonal(dim1=-2, dim2=-1).add_(0.5)

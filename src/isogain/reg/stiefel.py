@@ -20,7 +20,7 @@ from isogain.reg.retractions import (
     qr_plane,
 )
 
-CORRECTED = 8  # steps between two corrections of rounding where nothing else asks for one
+CORRECTED = 32  # steps between two corrections of rounding where nothing else asks for one
 ROUNDING = {torch.float64: 1e-15, torch.float32: 2.5e-8}  # gap a step may leave beside rounding
 # the gap a retraction leaves: cayley builds on V as it is, the last is no retraction before its correction
 DRIFT = {"polar": 0.0, "qr": 0.0, "cayley": math.inf, "newton_schulz": math.inf}
@@ -41,7 +41,7 @@ class Stiefel(Manifold):
     square matrices twice the Euclidean one.
 
     Retractions of V(I + D): `newton_schulz` V(I + D + D²/2), with two terms more where the step is
-    large, corrected by Newton–Schulz where the gap would pass rounding error and every 8 steps;
+    large, corrected by Newton–Schulz where the gap would pass rounding error and every 32 steps;
     `polar`; `qr`; `cayley` V(I − D/2)⁻¹(I + D/2). Edelman, Arias and Smith 1998, equations 2.4 and
     2.53; Absil, Mahony and Sepulchre 2008, sections 4.1 and 8.1; Wen and Yin 2013, equation 7.
     """
@@ -62,10 +62,9 @@ class Stiefel(Manifold):
 
     def set_gradient_(self, grad: Tensor, x: Tensor, gain: Tensor) -> None:
         if x.shape[-2] == x.shape[-1]:
-            product = (x.mT @ grad).div_(gain)
+            product = x.mT @ grad
             torch.sub(product, product.mT, out=grad)
-            if self.metric == "euclidean":
-                grad.mul_(0.5)
+            grad.mul_((0.5 if self.metric == "euclidean" else 1.0) / gain)
         else:
             v, g = tall(x) / gain, tall(grad)
             g.copy_(tangent(v, g) if self.metric == "euclidean" else g - v @ (g.mT @ v))
@@ -78,7 +77,7 @@ class Stiefel(Manifold):
 
     def _in_frame_(self, x: Tensor, start: Tensor, gain: Tensor) -> float:
         """Retract from `start`, and return the gap that this can leave beside rounding."""
-        d = skew(x - start).div_(gain)
+        d = skew(x - start, 1 / gain)
         if self.retraction == "newton_schulz":
             q, left = exponential(d, ROUNDING.get(x.dtype) if x.is_cpu else None)
             torch.baddbmm(start, start, q, out=x)
