@@ -467,3 +467,19 @@ def test_rates_follow_their_schedule_to_zero(tmp_path):
 def test_the_composed_config_has_every_group(tmp_path):
     groups = {path.name for path in CONF.iterdir() if path.is_dir()} - {"experiment"}
     assert groups <= set(composed())
+
+
+@pytest.mark.parametrize("model", ["mlp", "lstm"])
+def test_callbacks_full_measures_all_there_is_on_real_images(tmp_path, model):
+    few = ("callbacks.curvature.examples=4", "callbacks.signals.examples=4")
+    found = small_run(tmp_path, f"model={model}", "callbacks=full", *few, "trainer.max_epochs=1")
+    assert found["status"] == "finished" and not any(name.startswith("failed/") for name in found)
+    assert found["fisher_exact/lambda_max"] > 0 and found["jacobian/exact"] in (0, 0.5, 1)
+    row = metrics(tmp_path)[0]
+    assert ("bound/bound" in row) == (model == "mlp") and row["signal/q"] and row["ntk/lambda_max"]
+    with np.load(tmp_path / "spectra.npz") as arrays:
+        kinds = {f"fisher_{kind}/eigenvalues" for kind in ("exact", "mc", "empirical")}
+        rest = {"jacobian/by_start", "signal_grad/log", "signal/kurtosis", "ntk/eigenvalues"}
+        assert kinds | rest < set(arrays.files)
+        for name in (name for name in arrays.files if f"{name}/axes" in arrays.files):
+            assert len(arrays[f"{name}/axes"]) == arrays[name].ndim

@@ -11,8 +11,10 @@ from toys import Toy, fitted, learner
 
 from isogain.callbacks.base import Diagnostic
 from isogain.callbacks.checkpoint import Checkpoints
-from isogain.callbacks.gradients import GradientNorms
+from isogain.callbacks.curvature import FisherCurvature
+from isogain.callbacks.gradients import GradientNorms, SignalGradients
 from isogain.callbacks.jacobian import JacobianSpectrum
+from isogain.callbacks.signals import SignalStatistics
 from isogain.callbacks.weights import WeightSpectrum
 from isogain.learner import Learner
 from isogain.optim import SGD
@@ -29,6 +31,13 @@ class Steps(Diagnostic):
         self.steps.append(trainer.global_step)
         if self.error:
             raise self.error
+
+
+class Draws(Diagnostic):
+    """Takes random numbers, as a Monte Carlo estimate does."""
+
+    def measure(self, trainer: pl.Trainer, learner: Learner) -> None:
+        torch.randn(10)
 
 
 @pytest.mark.parametrize(
@@ -54,19 +63,39 @@ def test_a_resumed_run_measures_no_step_twice_and_none_before_it(tmp_path):
 
 
 @pytest.mark.parametrize("every", [0, -1])
-@pytest.mark.parametrize("callback", [Steps, WeightSpectrum, GradientNorms, JacobianSpectrum])
+@pytest.mark.parametrize(
+    "callback", [Steps, WeightSpectrum, GradientNorms, SignalGradients, JacobianSpectrum]
+)
 def test_every_must_be_positive(callback, every):
     with pytest.raises(ValueError, match=f"^every must be a finite number >= 1, got {every}$"):
         callback(every)
 
 
-def test_what_cannot_be_computed_is_said_once_and_training_goes_on(tmp_path, caplog):
-    steps = Steps(1, torch.linalg.LinAlgError("did not converge\nsecond line"))
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (torch.linalg.LinAlgError("did not converge\nsecond line"), "did not converge"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "CUDA out of memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "DefaultCPUAllocator: can't"),
+        (MemoryError(), "MemoryError"),
+    ],
+)
+def test_what_cannot_be_computed_is_said_once_and_recorded_and_training_goes_on(
+    tmp_path, caplog, error, reason
+):
+    steps = Steps(1, error)
     with caplog.at_level(logging.WARNING, "isogain"):
-        fitted(tmp_path, [steps], Toy(20, 4), max_epochs=1)
-    assert steps.steps == [0, 1, 2, 3, 4, 5]
+        model = fitted(tmp_path, [steps], Toy(20, 4), max_epochs=1)
+    assert steps.steps == [0, 1, 2, 3, 4, 5] and model.metrics["failed/Steps"] == 0
     said = [record.getMessage() for record in caplog.records if record.name.startswith("isogain")]
-    assert said == ["Steps at step 0: did not converge"]
+    assert len(said) == 1 and said[0].startswith(f"Steps at step 0: {reason}")
+
+
+def test_without_at_start_nothing_is_measured_before_the_first_update(tmp_path):
+    steps = Steps(2)
+    steps.at_start = False
+    fitted(tmp_path, [steps], Toy(20, 4), max_epochs=1)
+    assert steps.steps == [2, 4, 5]
 
 
 def test_any_other_error_of_a_diagnostic_ends_the_run(tmp_path):
@@ -83,7 +112,17 @@ def trained(out, callbacks: list[pl.Callback]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "callbacks",
-    [[WeightSpectrum(1)], [GradientNorms(1)], [JacobianSpectrum(1, 2)], [Steps(3)]],
+    [
+        [WeightSpectrum(1)],
+        [GradientNorms(1)],
+        [SignalGradients(1, 2)],
+        [JacobianSpectrum(1, 2)],
+        [JacobianSpectrum(1, 2, largest=1)],
+        [SignalStatistics(1, 4)],
+        [FisherCurvature(1, 4, kinds=("exact", "mc", "empirical"))],
+        [Draws(1)],
+        [Steps(3)],
+    ],
     ids=lambda callbacks: type(callbacks[0]).__name__,
 )
 def test_training_is_bitwise_the_same_with_a_diagnostic_and_without(tmp_path, callbacks):

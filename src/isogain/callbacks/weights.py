@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from isogain.callbacks.base import Diagnostic
-from isogain.diagnostics.weights import kernel_gaps, kernel_spectra
+from isogain.diagnostics.weights import kernel_gaps, kernel_shapes, kernel_spectra
 from isogain.learner import Learner
 from isogain.record import Spectrum, record
 
@@ -14,12 +14,12 @@ EDGES = np.geomspace(1e-2, 1e1, 65)  # 64 bins, an equal ratio each
 
 
 class WeightSpectrum(Diagnostic):
-    """Every `every` steps: `gap/<matrix>`, their largest as `gap/max`, `weights/<kernel>`, all
-    singular values, `gain`, and what the regulariser reports.
+    """Every `every` steps: `gap/<matrix>`, their largest as `gap/max`, `distance/<matrix>` to g·Stiefel,
+    `effective_rank/<matrix>`, `weights/<kernel>`, all singular values, `gain`, and what the regulariser reports.
     """
 
-    def __init__(self, every: int = 125) -> None:
-        super().__init__(every)
+    def __init__(self, every: int = 125, at_start: bool = True) -> None:
+        super().__init__(every, at_start)
 
     def measure(self, trainer: pl.Trainer, learner: Learner) -> None:
         gains = learner.gains()
@@ -29,10 +29,12 @@ class WeightSpectrum(Diagnostic):
         told = learner.reg.report() | gain_statistics(gains)
         learner.metrics |= {"gap/final": largest, "gap/worst": worst} | told
         spectra = {
-            f"weights/{k}": Spectrum(s.cpu().numpy(), EDGES)
+            f"weights/{k}": Spectrum(s.cpu().numpy(), EDGES, ("matrix", "value"))
             for k, s in kernel_spectra(learner.net).items()
         }
         scalars = {f"gap/{k}": v for k, v in gaps.items()} | {"gap/max": largest} | told
+        for label, shape in kernel_shapes(learner.net, gains).items():
+            scalars |= {f"{name}/{label}": value for name, value in shape.items()}
         record(trainer, scalars, spectra)
 
 

@@ -29,3 +29,22 @@ def kernel_gaps(net: Network, gains: Sequence[float | Tensor]) -> dict[str, floa
         found = orthogonality_gap(w.double(), gain.double() if isinstance(gain, Tensor) else gain)
         gaps |= zip(net.labels(name, w), found.flatten().tolist(), strict=True)
     return gaps
+
+
+@torch.no_grad()
+def kernel_shapes(net: Network, gains: Sequence[float | Tensor]) -> dict[str, dict[str, float]]:
+    """By label, of each matrix's m singular values s: `distance` to g·Stiefel, √Σ(s − g)², and `effective_rank`.
+
+    The distance is Frobenius's, to the nearest W with WᵀW = g²I: Higham 1986, section 2. The effective rank is
+    exp(−Σ p log p) with p = s/Σs, between 1 and m: Roy and Vetterli 2007, definition 1.
+    """
+    found: dict[str, dict[str, float]] = {}
+    spectra = kernel_spectra(net)
+    for (name, w), gain in zip(net.named_kernels(), gains, strict=True):
+        s = spectra[name]
+        g = gain.double().reshape(-1, 1) if isinstance(gain, Tensor) else gain
+        distances = (s - g).norm(dim=-1).tolist()
+        ranks = torch.special.entr(s / s.sum(-1, keepdim=True)).sum(-1).exp().tolist()
+        for label, distance, rank in zip(net.labels(name, w), distances, ranks, strict=True):
+            found[label] = {"distance": distance, "effective_rank": rank}
+    return found
