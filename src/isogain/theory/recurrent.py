@@ -6,6 +6,7 @@ orthogonal). P units of a population stand for the law of a unit.
 """
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -18,7 +19,8 @@ from isogain.theory.grids import Number
 from isogain.theory.spectrum import Weights
 
 UNITS = 2**13
-BISECTIONS = 30
+LARGEST = 32.0  # σ_w that is tried
+CLOSE = 1e-8  # to 1, of the mean squared singular value
 
 
 def q_star(phi: Phi, sigma_w: Number, sigma_b: Number, drive: Number) -> Number:
@@ -64,20 +66,32 @@ def lstm_step(
     return Step(h2, c.square().mean().item(), mean.item(), (square - mean**2).item())
 
 
+@lru_cache(maxsize=64)
 def lstm_critical(
     forget_bias: float, drive: float, steps: int, weights: Weights = "orthogonal"
 ) -> float:
-    """σ_w at which the mean squared singular value of one step is 1; raises ValueError where none below 30 is."""
-    low, high = 0.0, 30.0
-    at = {w: lstm_step(w, forget_bias, drive, steps, weights).mean for w in (low, high)}
-    if not at[low] < 1 < at[high]:
+    """σ_w at which the mean squared singular value of one step is 1; raises ValueError where none up to 32 is."""
+
+    def excess(sigma_w: float) -> float:
+        return lstm_step(sigma_w, forget_bias, drive, steps, weights).mean - 1
+
+    low, high = 0.0, 1.0
+    below, above = excess(low), excess(high)
+    while above < 0 and high < LARGEST:
+        low, below, high = high, above, 2 * high
+        above = excess(high)
+    if not below < 0 < above:
         raise ValueError(
             f"no sigma_w makes an LSTM step isometric at forget_bias={forget_bias:g}, drive={drive:g}"
         )
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        above = lstm_step(middle, forget_bias, drive, steps, weights).mean > 1
-        low, high = (low, middle) if above else (middle, high)
+    while above - below > CLOSE:  # regula falsi; an end that stays counts half, after Illinois
+        sigma_w = (low * above - high * below) / (above - below)
+        if abs(value := excess(sigma_w)) < CLOSE:
+            return sigma_w
+        if value > 0:
+            high, above, below = sigma_w, value, below / 2
+        else:
+            low, below, above = sigma_w, value, above / 2
     return high
 
 
