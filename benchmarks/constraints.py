@@ -238,7 +238,7 @@ def product_seconds(work: Workload) -> float:
         for a, o in pieces(stack, out):
             torch.bmm(a, a, out=o)
 
-    return min(seconds(multiply) for _ in range(5))
+    return min(seconds(multiply) for _ in range(30))
 
 
 def compare(work: Workload, rounds: int, lr: float, only: list[str]) -> None:
