@@ -42,7 +42,7 @@ def skew(a: Tensor, scale: float | Tensor = 1.0) -> Tensor:
 
 
 def transposed(a: Tensor) -> Tensor:
-    """Aᵀ; on a CPU that of a copy with longer rows, where A's are so far apart that a column falls into few cache lines.
+    """Aᵀ; on a CPU that of a copy with longer rows, where the columns of A would share a few places of its cache.
 
     Rows of 512 float32: a third of the time.
     """
