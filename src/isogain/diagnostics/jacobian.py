@@ -7,7 +7,8 @@ h_L back to h_0 together, one product of (n·block, n) matrices a layer or time 
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.nn.utils.parametrize import cached
 
 from isogain.models.base import Network
-from isogain.products import Graded, group_size, log_singular_values
+from isogain.products import Graded, log_singular_values
 
 BLOCK = 8  # examples at once: more fall out of a CPU's cache
 RESCALE = 16  # steps from one power of two taken out of the rows to the next
@@ -49,9 +50,7 @@ def jacobian_spectra(net: Network, x: Tensor, starts: Sequence[int] = (0,)) -> S
         logs, exact = (torch.cat(parts) for parts in zip(*found, strict=True))
         again = exact.any(1).nonzero().flatten()
         if len(again):
-            precise = copy.deepcopy(net).double()
-            blocks = _blocks(precise, x[again.to(x.device)].double())
-            graded = torch.cat([_graded_logs(precise, *block, starts) for block in blocks])
+            graded = _exact_logs(net, x[again.to(x.device)], starts)
             logs[again] = torch.where(exact[again].unsqueeze(-1), graded, logs[again])
     return Spectra(logs, exact)
 
@@ -120,37 +119,54 @@ def _rescaled(rows: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
     return rows.ldexp(-exponent), scale + exponent.double() * math.log(2)
 
 
+def _exact_logs(net: Network, x: Tensor, starts: Sequence[int]) -> Tensor:
+    """log σ(∂h_L/∂h_l) by graded QR decompositions; (B, S, n)."""
+    net, x = copy.deepcopy(net).double(), x.double()
+    hs = net.trajectory(net.start(x), x)
+
+    def of_example(i: int) -> Tensor:
+        one = slice(i, i + 1)
+        return _graded_logs(net, [h[one] for h in hs], x[one], starts)
+
+    return _each(of_example, len(x))
+
+
+def _each(call: Callable[[int], Tensor], count: int) -> Tensor:
+    """call(0) … call(count − 1) stacked, each on one core: small decompositions gain little from more."""
+    cores = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(
+            min(cores, count), initializer=lambda: torch.set_num_threads(1)
+        ) as pool:
+            return torch.stack(list(pool.map(call, range(count))))
+    finally:
+        torch.set_num_threads(cores)
+
+
+@torch.no_grad()
 def _graded_logs(net: Network, hs: list[Tensor], x: Tensor, starts: Sequence[int]) -> Tensor:
-    """log σ(∂h_L/∂h_l) as that of the product of the transposed factors, the last first; (B, S, n)."""
-    products, found = [Graded(hs[0].shape[-1]) for _ in x], {}
-    end = len(hs) - 1
+    """log σ(∂h_L/∂h_l) of one example, of the product of the transposed factors, the last first; (S, n)."""
+    product, found, end = Graded(hs[0].shape[-1]), {}, len(hs) - 1
     while end > min(starts):
-        begin = max(end - group_size(products), max(step for step in starts if step < end))
-        _absorb(products, net, range(begin, end)[::-1], hs, x)
+        begin = max(end - product.size, max(step for step in starts if step < end))
+        _absorb(product, net, range(begin, end)[::-1], hs, x)
         end = begin
         if end in starts:
-            found[end] = torch.stack([product.logs() for product in products])
-    return torch.stack([found[step] for step in starts], 1)
+            found[end] = product.logs()
+    return torch.stack([found[step] for step in starts])
 
 
-def _absorb(
-    products: list[Graded], net: Network, steps: range, hs: list[Tensor], x: Tensor
-) -> None:
-    """Multiply by the factors of `steps`, each product by its own example's."""
+def _absorb(product: Graded, net: Network, steps: range, hs: list[Tensor], x: Tensor) -> None:
+    """Multiply by the factors of `steps`."""
 
-    def factors(example: int) -> Iterator[Tensor]:
-        one = slice(example, example + 1)
-        mine = [h[one] for h in hs]
+    def factors() -> Iterator[Tensor]:
         for step in steps:
-            yield net.pull(_eye(mine[0]), step, mine, x[one])[0].mT.cpu()
+            yield net.pull(_eye(hs[0]), step, hs, x)[0].mT.cpu()
 
-    rows = hs[0].new_zeros(len(x), products[0].n, products[0].n)
-    for row, product in zip(rows, products, strict=True):
-        row[: len(product.s)] = product.frame.mT
+    rows = product.frame.mT.unsqueeze(0).to(hs[0])
     for step in steps:
         rows = net.pull(rows, step, hs, x)
-    for i, (product, b) in enumerate(zip(products, rows.mT.cpu(), strict=True)):
-        product.absorb(b[:, : len(product.s)], len(steps), lambda i=i: factors(i))
+    product.absorb(rows[0].mT.cpu(), len(steps), factors)
 
 
 def _blocks(net: Network, x: Tensor) -> Iterator[tuple[list[Tensor], Tensor]]:
