@@ -26,11 +26,12 @@ ROUNDING = 1e-2  # relative error that a plain product's least singular value ma
 class Spectra(NamedTuple):
     """Natural logarithms of singular values, descending (B, S, n), and which of them are `exact` (B, S).
 
-    The others are of a plain product in the network's precision, as their condition number allows.
+    The others are of a plain product in the network's precision, with a condition number below `limit`.
     """
 
     logs: Tensor
     exact: Tensor
+    limit: float
 
 
 def jacobian_spectrum(net: Network, x: Tensor) -> Tensor:
@@ -47,12 +48,12 @@ def jacobian_spectra(net: Network, x: Tensor, starts: Sequence[int] = (0,)) -> S
     plain, single = _at_least_single(net, x)
     with torch.no_grad(), cached():
         found = [_plain_spectra(plain, *block, starts) for block in _blocks(plain, single)]
-        logs, exact = (torch.cat(parts) for parts in zip(*found, strict=True))
+        logs, exact = torch.cat([f.logs for f in found]), torch.cat([f.exact for f in found])
         again = exact.any(1).nonzero().flatten()
         if len(again):
             graded = _exact_logs(net, x[again.to(x.device)], starts)
             logs[again] = torch.where(exact[again].unsqueeze(-1), graded, logs[again])
-    return Spectra(logs, exact)
+    return Spectra(logs, exact, found[0].limit)
 
 
 def jacobian(net: Network, x: Tensor) -> Tensor:
@@ -90,14 +91,14 @@ def _input_norms(net: Network, hs: list[Tensor], x: Tensor) -> Tensor:
 
 
 def _plain_spectra(net: Network, hs: list[Tensor], x: Tensor, starts: Sequence[int]) -> Spectra:
-    found = {}
+    found, n = {}, hs[0].shape[-1]
+    limit = ROUNDING / (n**0.5 * torch.finfo(hs[0].dtype).eps)
     for step, rows, scale in _sweep(net, hs, x, starts):
         finite = rows.isfinite().all(2).all(1).view(-1, 1, 1)
         s = torch.linalg.svdvals(rows.double().where(finite, 0))
-        noise = s.shape[-1] ** 0.5 * torch.finfo(rows.dtype).eps * s[:, 0]
-        found[step] = s.log() + scale.view(-1, 1), ~(s[:, -1] * ROUNDING > noise)
+        found[step] = s.log() + scale.view(-1, 1), ~(s[:, -1] * limit > s[:, 0])  # True for NaN
     logs, exact = zip(*(found[step] for step in starts), strict=True)
-    return Spectra(torch.stack(logs, 1).cpu(), torch.stack(exact, 1).cpu())
+    return Spectra(torch.stack(logs, 1).cpu(), torch.stack(exact, 1).cpu(), limit)
 
 
 def _sweep(

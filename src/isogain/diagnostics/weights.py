@@ -32,14 +32,17 @@ def kernel_gaps(net: Network, gains: Sequence[float | Tensor]) -> dict[str, floa
 
 
 @torch.no_grad()
-def kernel_shapes(net: Network, gains: Sequence[float | Tensor]) -> dict[str, dict[str, float]]:
+def kernel_shapes(
+    net: Network, gains: Sequence[float | Tensor], spectra: dict[str, Tensor] | None = None
+) -> dict[str, dict[str, float]]:
     """By label, of each matrix's m singular values s: `distance` to g·Stiefel, √Σ(s − g)², and `effective_rank`.
 
+    The `spectra` are those of `kernel_spectra`, if they are known.
     The distance is Frobenius's, to the nearest W with WᵀW = g²I: Higham 1986, section 2. The effective rank is
     exp(−Σ p log p) with p = s/Σs, between 1 and m: Roy and Vetterli 2007, definition 1.
     """
     found: dict[str, dict[str, float]] = {}
-    spectra = kernel_spectra(net)
+    spectra = kernel_spectra(net) if spectra is None else spectra
     for (name, w), gain in zip(net.named_kernels(), gains, strict=True):
         s = spectra[name]
         g = gain.double().reshape(-1, 1) if isinstance(gain, Tensor) else gain
