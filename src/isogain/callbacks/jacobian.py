@@ -45,7 +45,7 @@ class JacobianSpectrum(Diagnostic):
     def __init__(
         self,
         every: int | str = 500,
-        examples: int = 8,
+        examples: int = 4,
         spans: int = 4,
         largest: int = 2048,
         at_start: bool = True,

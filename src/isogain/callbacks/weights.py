@@ -16,7 +16,7 @@ EDGES = np.geomspace(1e-2, 1e1, 65)  # 64 bins, an equal ratio each
 class OrthogonalityGap(Diagnostic):
     """Every `every`: `gap/<matrix>`, their largest as `gap/max`, `gain`, and what the regulariser reports."""
 
-    def __init__(self, every: int | str = 125, at_start: bool = True) -> None:
+    def __init__(self, every: int | str = 250, at_start: bool = True) -> None:
         super().__init__(every, at_start)
 
     def measure(self, trainer: pl.Trainer, learner: Learner) -> None:

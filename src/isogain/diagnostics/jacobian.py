@@ -7,14 +7,14 @@ h_L back to h_0 together, one product of (n·block, n) matrices a layer or time 
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.utils.parametrize import cached
 
+from isogain.cores import each
 from isogain.models.base import Network
 from isogain.products import Graded, log_singular_values
 
@@ -49,10 +49,10 @@ def jacobian_spectra(net: Network, x: Tensor, starts: Sequence[int] = (0,)) -> S
     with torch.no_grad(), cached():
         found = [_plain_spectra(plain, *block, starts) for block in _blocks(plain, single)]
         logs, exact = torch.cat([f.logs for f in found]), torch.cat([f.exact for f in found])
-        again = exact.any(1).nonzero().flatten()
-        if len(again):
-            graded = _exact_logs(net, x[again.to(x.device)], starts)
-            logs[again] = torch.where(exact[again].unsqueeze(-1), graded, logs[again])
+        again = exact.any(1).nonzero().flatten().tolist()
+        if again:
+            own = [[start for start, e in zip(starts, exact[i], strict=True) if e] for i in again]
+            logs[exact] = torch.cat(_exact_logs(net, x[again], own))
     return Spectra(logs, exact, found[0].limit)
 
 
@@ -120,28 +120,16 @@ def _rescaled(rows: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
     return rows.ldexp(-exponent), scale + exponent.double() * math.log(2)
 
 
-def _exact_logs(net: Network, x: Tensor, starts: Sequence[int]) -> Tensor:
-    """log σ(∂h_L/∂h_l) by graded QR decompositions; (B, S, n)."""
+def _exact_logs(net: Network, x: Tensor, starts: Sequence[Sequence[int]]) -> list[Tensor]:
+    """log σ(∂h_L/∂h_l) by graded QR decompositions, for every example's own l; (S, n) each."""
     net, x = copy.deepcopy(net).double(), x.double()
     hs = net.trajectory(net.start(x), x)
 
     def of_example(i: int) -> Tensor:
         one = slice(i, i + 1)
-        return _graded_logs(net, [h[one] for h in hs], x[one], starts)
+        return _graded_logs(net, [h[one] for h in hs], x[one], starts[i])
 
-    return _each(of_example, len(x))
-
-
-def _each(call: Callable[[int], Tensor], count: int) -> Tensor:
-    """call(0) … call(count − 1) stacked, each on one core: small decompositions gain little from more."""
-    cores = torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(
-            min(cores, count), initializer=lambda: torch.set_num_threads(1)
-        ) as pool:
-            return torch.stack(list(pool.map(call, range(count))))
-    finally:
-        torch.set_num_threads(cores)
+    return each(of_example, len(x))
 
 
 @torch.no_grad()
