@@ -20,6 +20,7 @@ bench: $(VENV)/.bench
 	@PYTHONPATH=$(VENV)/bench $(VENV)/bin/python benchmarks/constraints.py
 	@$(VENV)/bin/python benchmarks/curvature.py
 	@$(VENV)/bin/python benchmarks/diagnostics.py --slow
+	@$(VENV)/bin/python benchmarks/callbacks.py
 
 lint: $(READY)
 	@$(VENV)/bin/ruff check .

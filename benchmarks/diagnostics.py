@@ -1,10 +1,12 @@
 """What it costs to look: the Jacobian's spectrum, in training steps at batch 128 of the same network.
 
-    python benchmarks/diagnostics.py [--rounds 3] [--slow] [mlp rnn lstm]
+    python benchmarks/diagnostics.py [--rounds 3] [--slow] [--busy] [mlp rnn lstm]
 
 Every row is scaled to 64 MNIST examples and taken on as many as its name says. "plain" is the float32 product and its
 singular values; "exact" is that and every example again in float64 by graded QR decompositions, at a gain where
-every example needs it (an LSTM's state always does). The floor is the matrix products alone.
+every example needs it (an LSTM's state always does). The floors are the matrix products alone, in float32, and for
+"exact" those in float64 with a QR decomposition after as many factors as the conditioning allows. --busy, for a
+machine that does other work too: one thread, and its own seconds.
 """
 
 import argparse
@@ -12,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from rounds import interleaved, table
+from rounds import clock_for, interleaved, table
 from torch import Tensor
 from torch.func import jacrev, vmap
 from torch.nn.functional import cross_entropy
@@ -39,6 +41,7 @@ class Case:
     goal: int
     product: tuple[int, int, int]
     examples: int
+    group: int  # factors from one QR decomposition to the next, as found at the gain for "exact"
 
     def net(self, gain: float, data: SeqMNIST) -> Network:
         net = self.build(data.n_in, data.length)
@@ -48,9 +51,9 @@ class Case:
 
 
 CASES = {
-    "mlp": Case(lambda d, t: MLP(d, 10, t, 400, 200), "rows", 1.0, 1.5, 45, (400, 400, 400), 8),
-    "rnn": Case(lambda d, t: RNN(d, 10, t, 128), "pixels", 0.9, 1.5, 10, (128, 128, 128), 64),
-    "lstm": Case(lambda d, t: LSTM(d, 10, t, 128), "pixels", 1.0, 1.0, 20, (256, 256, 128), 4),
+    "mlp": Case(lambda d, t: MLP(d, 10, t, 400, 200), "rows", 1.0, 1.5, 45, (400, 400, 400), 8, 8),
+    "rnn": Case(lambda d, t: RNN(d, 10, t, 128), "pixels", 0.9, 1.5, 10, (128, 128, 128), 64, 8),
+    "lstm": Case(lambda d, t: LSTM(d, 10, t, 128), "pixels", 1.0, 1.0, 20, (256, 256, 128), 4, 2),
 }
 
 
@@ -101,7 +104,21 @@ def floor(steps: int, product: tuple[int, int, int]) -> Callable[[], None]:
     return products
 
 
-def compare(name: str, rounds: int, slow: bool) -> None:
+def exact_floor(steps: int, product: tuple[int, int, int], group: int) -> Callable[[], None]:
+    """The same in float64 for one example, and a QR decomposition every `group` factors."""
+    m, k, n = product
+    a, b, c = (torch.randn(*shape, dtype=torch.float64) for shape in ((m, k), (k, n), (m, m)))
+
+    def decompositions() -> None:
+        for step in range(steps):
+            a @ b
+            if step % group == 0:
+                torch.linalg.qr(c)
+
+    return decompositions
+
+
+def compare(name: str, rounds: int, slow: bool, clock: Callable[[], float]) -> None:
     """Print the table of one network."""
     case = CASES[name]
     data = SeqMNIST(order=case.order)
@@ -115,11 +132,12 @@ def compare(name: str, rounds: int, slow: bool) -> None:
         f"plain, {case.examples}": (case.examples, plain(net, x[: case.examples])),
         f"exact, {few}": (few, exact(wild, x[:few])),
         f"products alone, {BLOCK}": (BLOCK, floor(steps, case.product)),
+        "float64 products and QR alone, 1": (1, exact_floor(steps, case.product, case.group)),
     }
     if slow:
         calls["vmap(jacrev), 4"] = 4, by_jacrev(net, x[:4])
         calls["autograd row by row, 1"] = 1, row_by_row(net, x)
-    times = interleaved({row: call for row, (_, call) in calls.items()}, rounds)
+    times = interleaved({row: call for row, (_, call) in calls.items()}, rounds, clock)
     times = {row: [s * EXAMPLES / calls[row][0] for s in seconds] for row, seconds in times.items()}
     goals = f"plain {case.goal}, exact {6 * case.goal} training steps"
     print(f"\n{name}, {torch.get_num_threads()} threads, {EXAMPLES} examples; goals: {goals}\n")
@@ -151,9 +169,11 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--slow", action="store_true", help="vmap(jacrev) and autograd too")
+    parser.add_argument("--busy", action="store_true", help="one thread, and CPU time")
     options = parser.parse_args()
+    clock = clock_for(options.busy)
     for name in options.networks or CASES:
-        compare(name, options.rounds, options.slow)
+        compare(name, options.rounds, options.slow, clock)
 
 
 if __name__ == "__main__":

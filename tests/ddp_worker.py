@@ -14,7 +14,7 @@ from toys import Toy, fitted, learner
 
 from isogain.callbacks.gradients import GradientNorms, SignalGradients
 from isogain.callbacks.jacobian import JacobianSpectrum
-from isogain.callbacks.weights import WeightSpectrum
+from isogain.callbacks.weights import OrthogonalityGap, WeightSpectrum
 from isogain.optim import Adam
 
 STEPS, RANKS, BATCH = 20, 2, 8
@@ -35,7 +35,13 @@ class Share(Toy):
 
 def diagnostics() -> list[pl.Callback]:
     """What looks at the run of the regulariser `none` that is called "diagnosed"."""
-    return [JacobianSpectrum(5, 3), SignalGradients(5, 3), WeightSpectrum(5), GradientNorms(5)]
+    return [
+        JacobianSpectrum(5, 3),
+        SignalGradients(5, 3),
+        WeightSpectrum(5),
+        OrthogonalityGap(5),
+        GradientNorms(5),
+    ]
 
 
 def trained(

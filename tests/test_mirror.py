@@ -175,6 +175,11 @@ def test_a_failed_run_is_marked_and_a_resumed_one_keeps_its_id(tmp_path):
     assert kind(records(folder), "exit")[-1]["exit_code"] == 1
     mirrored(out, "resume=true")
     assert identity(out) == before
+    resumed = [item["item"] for item in kind(records(max(folders(out))), "history")]
+    with np.load(out / "spectra.npz") as arrays:
+        events = len(arrays[SPECTRUM])
+    assert resumed[-1][f"{SPECTRUM}/heat_map.width"] == 4 * events
+    assert events > sum(f"{SPECTRUM}.values" in item for item in resumed)
 
 
 def test_a_run_without_w_and_b_imports_nothing_of_it_and_leaves_nothing_of_it(

@@ -93,7 +93,7 @@ def test_a_learned_gain_is_trained_at_a_rate_of_its_own(tmp_path, reg, optim):
 @pytest.mark.parametrize("reg", ["manifold", "oblique"])
 def test_a_learned_gain_stays_at_a_rate_of_0(tmp_path, reg):
     options = (f"reg={reg}", "reg.gain=learned", "optim.gain_lr=0", "init.gain=1.1")
-    small_run(tmp_path / "run", *options, "trainer.max_epochs=1", "callbacks.weights.every=1")
+    small_run(tmp_path / "run", *options, "trainer.max_epochs=1", "callbacks.gap.every=1")
     gains = column(tmp_path / "run", "gain")
     assert len(gains) == 7 and len(set(gains)) == 1 and gains[0] == pytest.approx(1.1, rel=1e-6)
 
@@ -102,14 +102,14 @@ def test_a_learned_gain_stays_at_a_rate_of_0(tmp_path, reg):
 def test_the_strength_of_a_penalty_falls_and_is_0_after_its_epochs(tmp_path, reg):
     """A row at step k > 0 tells the strength of the step that led to it."""
     options = (f"reg={reg}", "reg.strength=0.5", "reg.schedule=linear", "reg.epochs=1")
-    small_run(tmp_path / "run", *options, "trainer.max_epochs=2", "callbacks.weights.every=1")
+    small_run(tmp_path / "run", *options, "trainer.max_epochs=2", "callbacks.gap.every=1")
     falling = [0.5 * (1 - i / 6) for i in range(6)]
     assert column(tmp_path / "run", "reg/strength") == pytest.approx([0.5, *falling, *[0] * 6])
 
 
 def test_without_epochs_of_its_own_a_schedule_is_over_the_whole_training(tmp_path):
     options = ("reg=gain", "reg.strength=0.5", "reg.schedule=cosine", "trainer.max_epochs=2")
-    small_run(tmp_path / "run", *options, "callbacks.weights.every=1")
+    small_run(tmp_path / "run", *options, "callbacks.gap.every=1")
     falling = [0.25 * (1 + math.cos(math.pi * i / 12)) for i in range(12)]
     assert column(tmp_path / "run", "reg/strength") == pytest.approx([0.5, *falling])
 

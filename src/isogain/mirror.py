@@ -38,7 +38,7 @@ class Mirror(WandbLogger):
             project=project, name=name or folder.name, group=group, tags=tags, mode=mode
         )
         self.folder = folder
-        self._columns: dict[str, list[list[int]]] = {}  # by histogram: the counts of each event
+        self._edges: dict[str, np.ndarray] = {}  # by histogram
         self._last_step = 0
         self._wandb_init.pop("anonymous")  # Lightning's; wandb warns of it
 
@@ -72,8 +72,7 @@ class Mirror(WandbLogger):
             for name, s in spectra.items()
             if s.edges is not None
         }
-        for name, histogram in histograms.items():
-            self._columns.setdefault(name, []).append(histogram.histogram)
+        self._edges |= {name: spectra[name].edges for name in histograms}
         self._last_step = step
         self.log_metrics({**scalars, **histograms}, step)
 
@@ -85,15 +84,15 @@ class Mirror(WandbLogger):
             self._experiment.finish(exit_code=int(summary["status"] == "failed"))
 
     def _log_heat_maps(self) -> None:
-        """One image a histogram: an event a column, large values on top."""
+        """One image a histogram: an event of spectra.npz a column, large values on top; of a resumed run too."""
         import wandb
 
         if find_spec("PIL") is None:  # wandb needs it for images and does not bring it
             log.warning("no heat maps of the spectra at W&B: install pillow")
             return
         images = {
-            f"{name}/heat_map": wandb.Image(heat_map(np.array(columns)))
-            for name, columns in self._columns.items()
+            f"{name}/heat_map": wandb.Image(heat_map(counts))
+            for name, counts in event_counts(self.folder / "spectra.npz", self._edges).items()
         }
         if images:
             self._experiment.log(images | {"trainer/global_step": self._last_step})
@@ -108,6 +107,17 @@ class Mirror(WandbLogger):
         if not path.exists():
             path.write_text(uuid.uuid4().hex[:12])
         return path.read_text()
+
+
+def event_counts(path: Path, edges: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Of each array in the file that has edges, the histogram of every event; (events, bins)."""
+    if not edges or not path.exists():
+        return {}
+    with np.load(path) as arrays:
+        return {
+            name: np.array([np.histogram(clipped(Spectrum(v, e)), e)[0] for v in arrays[name]])
+            for name, e in edges.items()
+        }
 
 
 def clipped(spectrum: Spectrum) -> np.ndarray:

@@ -14,10 +14,10 @@ from torch import Tensor
 GROUP = 32  # factors multiplied out before a QR decomposition, at most
 RESOLVED = 1e-8  # least |R_ii| over the largest of a group whose digits float64 holds
 GRADED = 1e-3  # a factor whose columns' norms differ by more is balanced first
-SPAN, MARGIN = (
-    400.0,
-    40.0,
-)  # nats: what one SVD is given, and how far values no longer feel each other
+SPAN = 400.0  # nats: what one SVD is given
+MARGIN = 40.0  # nats: values as far apart no longer feel each other
+REACH = MARGIN - math.log(RESOLVED)  # nats: nor do the rows of a product, whose R is graded too
+ROWS = 32  # of T, multiplied at once
 
 
 def log_singular_values(factors: Tensor | Iterable[Tensor]) -> Tensor:
@@ -35,18 +35,13 @@ def log_singular_values(factors: Tensor | Iterable[Tensor]) -> Tensor:
         shape = factor.shape[:-1]
         group.append(factor.detach().double().cpu().reshape(-1, *factor.shape[-2:]))
         products = products or [Graded(shape[-1]) for _ in group[0]]
-        if len(group) >= group_size(products):
+        if len(group) >= min(product.size for product in products):
             _absorb(products, group)
             group = []
     if not products:
         raise ValueError("a product needs at least one factor")
     _absorb(products, group)
     return torch.stack([product.logs() for product in products]).view(shape)
-
-
-def group_size(products: "list[Graded]") -> int:
-    """How many factors all of the products can take at once."""
-    return min(product.size for product in products)
 
 
 def _absorb(products: "list[Graded]", group: list[Tensor]) -> None:
@@ -130,19 +125,27 @@ class Graded:
             return
         exponents = r.abs().log() + self.s
         scale = exponents.amax(1, keepdim=True)
-        self._replace(r.sign() * (exponents - scale).exp(), scale)
+        r = r.sign() * (exponents - scale).exp()
+        self._replace(r @ self.t, scale, scale.new_ones(()))
 
     def _multiply_sorted(self, r: Tensor) -> None:
-        """The same for upper triangular R and no s far above an earlier one: half the time."""
-        scale = self.s.flip(0).cummax(0).values.flip(0).unsqueeze(1)  # the largest s from i on
-        if (scale.squeeze(1) - self.s).max() < SPAN:
-            self._replace(r * (self.s - scale).clamp_(max=0).exp_(), scale)
-        else:
-            self._multiply(r)
+        """The same for upper triangular R and no s far above an earlier one, by blocks of rows.
 
-    def _replace(self, r: Tensor, scale: Tensor) -> None:
-        size = r.abs().amax()  # squares of what is far from 1 have no float64
-        t = (r / size) @ self.t
+        T is upper triangular, and rows with an s far below do not reach a block: less and less to multiply.
+        """
+        scale = self.s.flip(0).cummax(0).values.flip(0).unsqueeze(1)  # the largest s from i on
+        if (scale.squeeze(1) - self.s).max() >= SPAN:
+            self._multiply(r)
+            return
+        size, t = r.abs().amax(), torch.zeros_like(self.t)
+        for i in range(0, len(r), ROWS):
+            own = slice(i, i + ROWS)
+            near = slice(i, int((self.s > scale[own].min() - REACH).nonzero()[-1]) + 1)
+            weight = (self.s[near] - scale[own]).clamp_(max=0).exp_()
+            t[own, i:] = (r[own, near] / size * weight) @ self.t[near, i:]
+        self._replace(t, scale, size)
+
+    def _replace(self, t: Tensor, scale: Tensor, size: Tensor) -> None:
         norms = t.norm(dim=1, keepdim=True)
         self.t, self.s = t / norms, (scale + norms.log()).squeeze(1) + size.log()
 

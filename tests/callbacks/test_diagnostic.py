@@ -12,10 +12,12 @@ from toys import Toy, fitted, learner
 from isogain.callbacks.base import Diagnostic
 from isogain.callbacks.checkpoint import Checkpoints
 from isogain.callbacks.curvature import FisherCurvature
+from isogain.callbacks.factors import FactorSpectrum
 from isogain.callbacks.gradients import GradientNorms, SignalGradients
 from isogain.callbacks.jacobian import JacobianSpectrum
 from isogain.callbacks.signals import SignalStatistics
-from isogain.callbacks.weights import WeightSpectrum
+from isogain.callbacks.weights import OrthogonalityGap, WeightSpectrum
+from isogain.diagnostics.jacobian import jacobian_spectra
 from isogain.learner import Learner
 from isogain.optim import SGD
 
@@ -40,6 +42,13 @@ class Draws(Diagnostic):
         torch.randn(10)
 
 
+class Exact(Diagnostic):
+    """Measures a Jacobian that takes graded decompositions, on all cores."""
+
+    def measure(self, trainer: pl.Trainer, learner: Learner) -> None:
+        assert jacobian_spectra(learner.net, torch.randn(3, 400, 3)).exact.all()
+
+
 @pytest.mark.parametrize(
     ("every", "expected"),
     [(1, list(range(11))), (2, [0, 2, 4, 6, 8, 10]), (4, [0, 4, 8, 10]), (99, [0, 10])],
@@ -62,9 +71,41 @@ def test_a_resumed_run_measures_no_step_twice_and_none_before_it(tmp_path):
     assert (first.steps, second.steps) == ([0, 2, 4, 5], [6, 8, 10])
 
 
+@pytest.mark.parametrize(
+    ("every", "expected"),
+    [
+        ("2 steps", [0, 2, 4, 6, 8, 9]),
+        ("1 epoch", [0, 3, 6, 9]),
+        ("2 epochs", [0, 6, 9]),
+    ],
+)
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_every_may_be_in_steps_or_in_epochs(tmp_path, every, expected, accumulate):
+    steps = Steps(every)
+    options = {"max_epochs": 3, "accumulate_grad_batches": accumulate}
+    fitted(tmp_path, [steps], Toy(12 * accumulate, 4), **options)
+    assert steps.steps == expected
+
+
+@pytest.mark.parametrize("every", ["often", "1.5", "epoch", "2 weeks", ""])
+def test_every_in_other_words_is_refused_in_one_line(every):
+    told = f'every must be a number of steps or "<number> epochs", got {every}'
+    with pytest.raises(ValueError, match=f"^{told}$"):
+        Steps(every)
+
+
 @pytest.mark.parametrize("every", [0, -1])
 @pytest.mark.parametrize(
-    "callback", [Steps, WeightSpectrum, GradientNorms, SignalGradients, JacobianSpectrum]
+    "callback",
+    [
+        Steps,
+        OrthogonalityGap,
+        WeightSpectrum,
+        GradientNorms,
+        SignalGradients,
+        JacobianSpectrum,
+        FactorSpectrum,
+    ],
 )
 def test_every_must_be_positive(callback, every):
     with pytest.raises(ValueError, match=f"^every must be a finite number >= 1, got {every}$"):
@@ -113,11 +154,14 @@ def trained(out, callbacks: list[pl.Callback]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "callbacks",
     [
+        [OrthogonalityGap(1)],
         [WeightSpectrum(1)],
+        [FactorSpectrum(1, 2)],
         [GradientNorms(1)],
         [SignalGradients(1, 2)],
         [JacobianSpectrum(1, 2)],
         [JacobianSpectrum(1, 2, largest=1)],
+        [Exact(1)],
         [SignalStatistics(1, 4)],
         [FisherCurvature(1, 4, kinds=("exact", "mc", "empirical"))],
         [Draws(1)],
@@ -149,7 +193,7 @@ def test_the_worst_gap_is_the_largest_ever_measured(tmp_path):
             with torch.no_grad():
                 model.net.recurrent.mul_(scale)
 
-    model = fitted(tmp_path, [Disturb(), WeightSpectrum(1)], Toy(20, 4), max_epochs=1)
+    model = fitted(tmp_path, [Disturb(), OrthogonalityGap(1)], Toy(20, 4), max_epochs=1)
     gaps = [float(row["gap/max"]) for row in metrics(tmp_path) if row["gap/max"]]
     assert model.metrics["gap/worst"] == max(gaps) > 1 and model.metrics["gap/final"] == gaps[-1]
     assert gaps[-1] < 1e-5

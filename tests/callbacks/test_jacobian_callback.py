@@ -14,7 +14,7 @@ from isogain.callbacks.jacobian import (
     spread,
     statistics,
 )
-from isogain.diagnostics.jacobian import jacobian_spectra, jacobian_spectrum
+from isogain.diagnostics.jacobian import ROUNDING, jacobian_spectra, jacobian_spectrum
 from isogain.optim import SGD
 
 KNOWN = np.array([[8.0, 2.0, 0.5], [4.0, 4.0, 1.0]])
@@ -74,11 +74,12 @@ def test_what_is_logged_is_of_the_first_validation_examples_at_the_weights_of_th
     data, model = Toy(), learner()  # frozen
     fitted(tmp_path, [JacobianSpectrum(2, 3)], data, model, max_epochs=1)
     logs = jacobian_spectrum(model.net, data.x[:3]).numpy()
+    limit = ROUNDING / (6**0.5 * torch.finfo(torch.float32).eps)
     rows = [row for row in metrics(tmp_path) if row["jacobian/log_max"]]
     assert [int(row["step"]) for row in rows] == [0, 2, 3]
     for row in rows:
         logged = {k.removeprefix("jacobian/"): v for k, v in row.items() if k[:9] == "jacobian/"}
-        expected = statistics(logs) | {"exact": 0.0}
+        expected = statistics(logs) | {"exact": 0.0, "limit": limit}
         assert {k: float(v) for k, v in logged.items()} == pytest.approx(expected, rel=1e-12)
     with np.load(tmp_path / "spectra.npz") as arrays:
         np.testing.assert_allclose(arrays["jacobian/spectrum"][0], np.exp(logs), rtol=1e-12)
@@ -132,6 +133,7 @@ def test_the_arrays_are_of_every_start_and_their_axes_have_names(tmp_path):
         logs = jacobian_spectra(model.net, data.x[:3], starts).logs.numpy()
         np.testing.assert_allclose(arrays["jacobian/by_start"][0], logs, rtol=1e-12)
         np.testing.assert_allclose(arrays["jacobian/log_spectrum"][0], logs[:, 0], rtol=1e-12)
+        assert arrays["jacobian/exact"].shape == (3, 3, len(starts))
         axes = ["event", "example", "start", "value"]
         assert arrays["jacobian/by_start/axes"].tolist() == axes
         assert arrays["jacobian/log_spectrum/axes"].tolist() == ["event", "example", "value"]

@@ -17,7 +17,7 @@ EDGES = np.geomspace(1e-9, 1e6, 65)  # 64 bins, an equal ratio each
 
 
 class FisherCurvature(Diagnostic):
-    """Every `every` steps, on the first `examples` validation examples, for each of `kinds`:
+    """Every `every`, on the first `examples` validation examples, for each of `kinds`:
     `fisher_<kind>/lambda_max`, `trace`, and where all eigenvalues are known `rank` and `condition`; the `k` largest
     are in spectra.npz.
 
@@ -27,7 +27,7 @@ class FisherCurvature(Diagnostic):
 
     def __init__(
         self,
-        every: int = 1000,
+        every: int | str = 1000,
         examples: int = 64,
         k: int = 10,
         kinds: Sequence[Kind] = ("exact",),

@@ -20,6 +20,7 @@ KEPT = (
     "log_min",
     "condition",
     "exact",
+    "limit",
     "matrix_free",
     "q05",
     "q50",
@@ -33,22 +34,24 @@ AT_START = (
 
 
 class JacobianSpectrum(Diagnostic):
-    """Every `every` steps, on the first `examples` validation examples: the same all through a run.
+    """Every `every`, on the first `examples` validation examples: the same all through a run.
 
     Logs all singular values s as `jacobian/spectrum` and log s as `jacobian/log_spectrum`, and of them
     `jacobian/...`: quantiles `q05` … `q95`, `mean_square` (χ^L in mean-field theory) and `variance` of s²,
     `log_max`, `log_min` and `log_condition` (natural; the latter and `condition` are medians over examples).
     Exact zeros make `log_min` and `condition` absent; `resolved` is the share of the others, `exact` that of the
-    examples measured exactly. `at_start` repeats some of the first measurement in the summary.
+    examples measured exactly, those with a condition number of the plain product above `limit`. `at_start` repeats
+    some of the first measurement in the summary.
 
-    `spans` more, from as many l on, are in `jacobian/by_start`: log σ(∂h_L/∂h_l). Of a state larger than `largest`
-    only `log_max` and, as a bound, `log_min` are measured, without forming the matrix.
+    `spans` more, from as many l on, are in `jacobian/by_start`: log σ(∂h_L/∂h_l), of the l in `jacobian/starts`.
+    Of a state larger than `largest` only `log_max` and, as a bound, `log_min` are measured, without forming the
+    matrix.
     """
 
     def __init__(
         self,
-        every: int = 500,
-        examples: int = 8,
+        every: int | str = 500,
+        examples: int = 4,
         spans: int = 4,
         largest: int = 2048,
         at_start: bool = True,
@@ -67,14 +70,16 @@ class JacobianSpectrum(Diagnostic):
         starts = spread(self.spans, steps(learner.net, x))
         found = jacobian_spectra(learner.net, x, starts)
         logs = found.logs[:, 0].numpy()
-        values = statistics(logs) | {"exact": found.exact[:, 0].double().mean().item()}
+        used = {"exact": found.exact[:, 0].double().mean().item(), "limit": found.limit}
+        values = statistics(logs) | used
         arrays = {
             "spectrum": Spectrum(np.exp(logs), EDGES, ("example", "value")),
             "log_spectrum": Spectrum(logs, axes=("example", "value")),
+            "exact": Spectrum(found.exact.numpy(), axes=("example", "start")),
+            "starts": Spectrum(np.array(starts), axes=("start",)),
         }
         if self.spans:
             arrays["by_start"] = Spectrum(found.logs.numpy(), axes=("example", "start", "value"))
-            arrays["starts"] = Spectrum(np.array(starts), axes=("start",))
         self._record(trainer, learner, values, arrays)
 
     def _extremes(self, trainer: pl.Trainer, learner: Learner, x: Tensor) -> None:

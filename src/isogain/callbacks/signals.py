@@ -13,12 +13,12 @@ from isogain.record import Spectrum, record
 
 
 class SignalStatistics(Diagnostic):
-    """Every `every` steps, on the first `examples` validation examples, what `diagnostics.signals.Signals` lists.
+    """Every `every`, on the first `examples` validation examples, what `diagnostics.signals.Signals` lists.
 
     `signal/<statistic>` in spectra.npz for every layer or time step and matrix; as a scalar its mean over them.
     """
 
-    def __init__(self, every: int = 500, examples: int = 64, at_start: bool = True) -> None:
+    def __init__(self, every: int | str = 500, examples: int = 64, at_start: bool = True) -> None:
         super().__init__(every, at_start)
         self.examples = int(at_least("examples", examples, 2))  # a correlation takes two
 

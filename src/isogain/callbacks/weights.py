@@ -13,12 +13,10 @@ from isogain.record import Spectrum, record
 EDGES = np.geomspace(1e-2, 1e1, 65)  # 64 bins, an equal ratio each
 
 
-class WeightSpectrum(Diagnostic):
-    """Every `every` steps: `gap/<matrix>`, their largest as `gap/max`, `distance/<matrix>` to g·Stiefel,
-    `effective_rank/<matrix>`, `weights/<kernel>`, all singular values, `gain`, and what the regulariser reports.
-    """
+class OrthogonalityGap(Diagnostic):
+    """Every `every`: `gap/<matrix>`, their largest as `gap/max`, `gain`, and what the regulariser reports."""
 
-    def __init__(self, every: int = 125, at_start: bool = True) -> None:
+    def __init__(self, every: int | str = 250, at_start: bool = True) -> None:
         super().__init__(every, at_start)
 
     def measure(self, trainer: pl.Trainer, learner: Learner) -> None:
@@ -28,13 +26,25 @@ class WeightSpectrum(Diagnostic):
         worst = max(largest, learner.metrics.get("gap/worst", largest))
         told = learner.reg.report() | gain_statistics(gains)
         learner.metrics |= {"gap/final": largest, "gap/worst": worst} | told
+        record(trainer, {f"gap/{k}": v for k, v in gaps.items()} | {"gap/max": largest} | told)
+
+
+class WeightSpectrum(Diagnostic):
+    """Every `every`: `weights/<kernel>`, all singular values, and of them `distance/<matrix>` to g·Stiefel and
+    `effective_rank/<matrix>`.
+    """
+
+    def __init__(self, every: int | str = 500, at_start: bool = True) -> None:
+        super().__init__(every, at_start)
+
+    def measure(self, trainer: pl.Trainer, learner: Learner) -> None:
+        found = kernel_spectra(learner.net)
+        shapes = kernel_shapes(learner.net, learner.gains(), found)
+        scalars = {f"{k}/{label}": v for label, shape in shapes.items() for k, v in shape.items()}
         spectra = {
-            f"weights/{k}": Spectrum(s.cpu().numpy(), EDGES, ("matrix", "value"))
-            for k, s in kernel_spectra(learner.net).items()
+            f"weights/{name}": Spectrum(s.cpu().numpy(), EDGES, ("matrix", "value"))
+            for name, s in found.items()
         }
-        scalars = {f"gap/{k}": v for k, v in gaps.items()} | {"gap/max": largest} | told
-        for label, shape in kernel_shapes(learner.net, gains).items():
-            scalars |= {f"{name}/{label}": value for name, value in shape.items()}
         record(trainer, scalars, spectra)
 
 

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.parametrize import cached
 
+from isogain.cores import each
 from isogain.models.base import Network
-from isogain.products import Graded, group_size, log_singular_values
+from isogain.products import Graded, log_singular_values
 
 BLOCK = 8  # examples at once: more fall out of a CPU's cache
 RESCALE = 16  # steps from one power of two taken out of the rows to the next
@@ -25,11 +26,12 @@ ROUNDING = 1e-2  # relative error that a plain product's least singular value ma
 class Spectra(NamedTuple):
     """Natural logarithms of singular values, descending (B, S, n), and which of them are `exact` (B, S).
 
-    The others are of a plain product in the network's precision, as their condition number allows.
+    The others are of a plain product in the network's precision, with a condition number below `limit`.
     """
 
     logs: Tensor
     exact: Tensor
+    limit: float
 
 
 def jacobian_spectrum(net: Network, x: Tensor) -> Tensor:
@@ -46,14 +48,12 @@ def jacobian_spectra(net: Network, x: Tensor, starts: Sequence[int] = (0,)) -> S
     plain, single = _at_least_single(net, x)
     with torch.no_grad(), cached():
         found = [_plain_spectra(plain, *block, starts) for block in _blocks(plain, single)]
-        logs, exact = (torch.cat(parts) for parts in zip(*found, strict=True))
-        again = exact.any(1).nonzero().flatten()
-        if len(again):
-            precise = copy.deepcopy(net).double()
-            blocks = _blocks(precise, x[again.to(x.device)].double())
-            graded = torch.cat([_graded_logs(precise, *block, starts) for block in blocks])
-            logs[again] = torch.where(exact[again].unsqueeze(-1), graded, logs[again])
-    return Spectra(logs, exact)
+        logs, exact = torch.cat([f.logs for f in found]), torch.cat([f.exact for f in found])
+        again = exact.any(1).nonzero().flatten().tolist()
+        if again:
+            own = [[start for start, e in zip(starts, exact[i], strict=True) if e] for i in again]
+            logs[exact] = torch.cat(_exact_logs(net, x[again], own))
+    return Spectra(logs, exact, found[0].limit)
 
 
 def jacobian(net: Network, x: Tensor) -> Tensor:
@@ -91,14 +91,14 @@ def _input_norms(net: Network, hs: list[Tensor], x: Tensor) -> Tensor:
 
 
 def _plain_spectra(net: Network, hs: list[Tensor], x: Tensor, starts: Sequence[int]) -> Spectra:
-    found = {}
+    found, n = {}, hs[0].shape[-1]
+    limit = ROUNDING / (n**0.5 * torch.finfo(hs[0].dtype).eps)
     for step, rows, scale in _sweep(net, hs, x, starts):
         finite = rows.isfinite().all(2).all(1).view(-1, 1, 1)
         s = torch.linalg.svdvals(rows.double().where(finite, 0))
-        noise = s.shape[-1] ** 0.5 * torch.finfo(rows.dtype).eps * s[:, 0]
-        found[step] = s.log() + scale.view(-1, 1), ~(s[:, -1] * ROUNDING > noise)
+        found[step] = s.log() + scale.view(-1, 1), ~(s[:, -1] * limit > s[:, 0])  # True for NaN
     logs, exact = zip(*(found[step] for step in starts), strict=True)
-    return Spectra(torch.stack(logs, 1).cpu(), torch.stack(exact, 1).cpu())
+    return Spectra(torch.stack(logs, 1).cpu(), torch.stack(exact, 1).cpu(), limit)
 
 
 def _sweep(
@@ -120,37 +120,42 @@ def _rescaled(rows: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
     return rows.ldexp(-exponent), scale + exponent.double() * math.log(2)
 
 
+def _exact_logs(net: Network, x: Tensor, starts: Sequence[Sequence[int]]) -> list[Tensor]:
+    """log σ(∂h_L/∂h_l) by graded QR decompositions, for every example's own l; (S, n) each."""
+    net, x = copy.deepcopy(net).double(), x.double()
+    hs = net.trajectory(net.start(x), x)
+
+    def of_example(i: int) -> Tensor:
+        one = slice(i, i + 1)
+        return _graded_logs(net, [h[one] for h in hs], x[one], starts[i])
+
+    return each(of_example, len(x))
+
+
+@torch.no_grad()
 def _graded_logs(net: Network, hs: list[Tensor], x: Tensor, starts: Sequence[int]) -> Tensor:
-    """log σ(∂h_L/∂h_l) as that of the product of the transposed factors, the last first; (B, S, n)."""
-    products, found = [Graded(hs[0].shape[-1]) for _ in x], {}
-    end = len(hs) - 1
+    """log σ(∂h_L/∂h_l) of one example, of the product of the transposed factors, the last first; (S, n)."""
+    product, found, end = Graded(hs[0].shape[-1]), {}, len(hs) - 1
     while end > min(starts):
-        begin = max(end - group_size(products), max(step for step in starts if step < end))
-        _absorb(products, net, range(begin, end)[::-1], hs, x)
+        begin = max(end - product.size, max(step for step in starts if step < end))
+        _absorb(product, net, range(begin, end)[::-1], hs, x)
         end = begin
         if end in starts:
-            found[end] = torch.stack([product.logs() for product in products])
-    return torch.stack([found[step] for step in starts], 1)
+            found[end] = product.logs()
+    return torch.stack([found[step] for step in starts])
 
 
-def _absorb(
-    products: list[Graded], net: Network, steps: range, hs: list[Tensor], x: Tensor
-) -> None:
-    """Multiply by the factors of `steps`, each product by its own example's."""
+def _absorb(product: Graded, net: Network, steps: range, hs: list[Tensor], x: Tensor) -> None:
+    """Multiply by the factors of `steps`."""
 
-    def factors(example: int) -> Iterator[Tensor]:
-        one = slice(example, example + 1)
-        mine = [h[one] for h in hs]
+    def factors() -> Iterator[Tensor]:
         for step in steps:
-            yield net.pull(_eye(mine[0]), step, mine, x[one])[0].mT.cpu()
+            yield net.pull(_eye(hs[0]), step, hs, x)[0].mT.cpu()
 
-    rows = hs[0].new_zeros(len(x), products[0].n, products[0].n)
-    for row, product in zip(rows, products, strict=True):
-        row[: len(product.s)] = product.frame.mT
+    rows = product.frame.mT.unsqueeze(0).to(hs[0])
     for step in steps:
         rows = net.pull(rows, step, hs, x)
-    for i, (product, b) in enumerate(zip(products, rows.mT.cpu(), strict=True)):
-        product.absorb(b[:, : len(product.s)], len(steps), lambda i=i: factors(i))
+    product.absorb(rows[0].mT.cpu(), len(steps), factors)
 
 
 def _blocks(net: Network, x: Tensor) -> Iterator[tuple[list[Tensor], Tensor]]:
