@@ -23,12 +23,12 @@ class Closed:
 
 
 def _relu_kernel(c: float, q: float) -> float:
-    """Cho and Saul 2009, equation 6."""
+    """q/2π · (√(1 − c²) + c (π − arccos c)). Cho and Saul 2009."""
     return q / (2 * math.pi) * (math.sqrt(max(0, 1 - c * c)) + c * (math.pi - math.acos(c)))
 
 
 def _erf_kernel(c: float, q: float) -> float:
-    """Williams 1997, equation 11."""
+    """2/π · arcsin(2cq/(1 + 2q)). Williams 1997."""
     return 2 / math.pi * math.asin(2 * c * q / (1 + 2 * q))
 
 

@@ -27,7 +27,7 @@ class Point(NamedTuple):
 def layers(phi: str, q_star: float | None, sigma_w: float | None, normalise_input: bool) -> Point:
     """χ = 1 at q*, of layers with a kernel each; the input brings q* − σ_b², and the first bias the rest.
 
-    Pennington, Schoenholz and Ganguli 2017, section 2.2.
+    Pennington, Schoenholz and Ganguli 2017.
     """
     q = _length(phi, q_star, sigma_w, normalise_input)
     w, b = _line(phi, q)

@@ -20,19 +20,19 @@ ON_THE_LINE = 1e-9  # |χ − 1| of a critical point
 
 
 def length_map(phi: Phi, q: Number, sigma_w: Number, sigma_b: Number) -> Number:
-    """σ_w² E[φ(√q z)²] + σ_b². Poole et al. 2016, equation 3."""
+    """σ_w² E[φ(√q z)²] + σ_b². Poole et al. 2016."""
     check(q=q, sigma_w=sigma_w, sigma_b=sigma_b)
     return each(lambda q, w, b: w**2 * moments.second(phi, q) + b**2, q, sigma_w, sigma_b)
 
 
 def mu(phi: Phi, q: Number, k: int = 1) -> Number:
-    """μ_k = E[φ'(√q z)^{2k}], the moments of D². Pennington, Schoenholz and Ganguli 2018, section 4."""
+    """μ_k = E[φ'(√q z)^{2k}], the moments of D². Pennington, Schoenholz and Ganguli 2018."""
     check(q=q)
     return each(lambda q: moments.mu(phi, q, k), q)
 
 
 def chi(phi: Phi, q: Number, sigma_w: Number) -> Number:
-    """χ = σ_w² E[φ'(√q z)²], the mean squared singular value of a layer. Poole et al. 2016, equation 6."""
+    """χ = σ_w² E[φ'(√q z)²], the mean squared singular value of a layer. Poole et al. 2016."""
     check(q=q, sigma_w=sigma_w)
     return each(lambda q, w: w**2 * moments.mu(phi, q), q, sigma_w)
 
@@ -70,7 +70,7 @@ def phase_diagram(phi: Phi, sigma_w: Number, sigma_b: Number) -> tuple[Number, N
 
 
 def phase(phi: Phi, sigma_w: float, sigma_b: float) -> Phase:
-    """Ordered (χ < 1 at q*), critical or chaotic. Poole et al. 2016, section 3.
+    """Ordered (χ < 1 at q*), critical or chaotic. Poole et al. 2016.
 
     Raises ValueError where q grows without bound.
     """
@@ -83,7 +83,7 @@ def phase(phi: Phi, sigma_w: float, sigma_b: float) -> Phase:
 
 
 def critical(phi: Phi, q_star: Number) -> tuple[Number, Number]:
-    """σ_w and σ_b at which q* is a fixed point and χ = 1. Pennington et al. 2017, section 2.2.
+    """σ_w and σ_b at which q* is a fixed point and χ = 1. Pennington et al. 2017.
 
     Raises ValueError where σ_b² = q* − σ_w² E[φ²] would be negative.
     """
@@ -122,7 +122,7 @@ def critical_q(phi: Phi, sigma_w: Number) -> Number:
 
 
 def correlation_map(phi: Phi, c: Number, q: Number, sigma_w: Number, sigma_b: Number) -> Number:
-    """(σ_w² E[φ(x)φ(y)] + σ_b²) / length_map of x, y of variance q and correlation c. Poole et al. 2016, eq. 5."""
+    """(σ_w² E[φ(x)φ(y)] + σ_b²) / length_map of x, y of variance q and correlation c. Poole et al. 2016."""
     check(q=q, sigma_w=sigma_w, sigma_b=sigma_b)
 
     def solve(c: float, q: float, w: float, b: float) -> float:
@@ -133,13 +133,13 @@ def correlation_map(phi: Phi, c: Number, q: Number, sigma_w: Number, sigma_b: Nu
 
 
 def correlation_slope(phi: Phi, c: Number, q: Number, sigma_w: Number) -> Number:
-    """σ_w² E[φ'(x)φ'(y)]: at q* the correlation map's derivative by c, χ at c = 1. Poole et al. 2016, equation 6."""
+    """σ_w² E[φ'(x)φ'(y)]: at q* the correlation map's derivative by c, χ at c = 1. Poole et al. 2016."""
     check(q=q, sigma_w=sigma_w)
     return one_by_one(lambda c, q, w: w**2 * correlation.slope_kernel(phi, c, q), c, q, sigma_w)
 
 
 def c_star(phi: Phi, sigma_w: Number, sigma_b: Number) -> Number:
-    """The stable fixed point of the correlation map at q*: 1 unless chaotic. Poole et al. 2016, section 3."""
+    """The stable fixed point of the correlation map at q*: 1 unless chaotic. Poole et al. 2016."""
     q = q_star(phi, sigma_w, sigma_b)
 
     def solve(q: float, w: float, b: float) -> float:
@@ -150,7 +150,7 @@ def c_star(phi: Phi, sigma_w: Number, sigma_b: Number) -> Number:
 
 
 def depth_scales(phi: Phi, sigma_w: Number, sigma_b: Number) -> tuple[Number, Number]:
-    """ξ_q and ξ_c, the depths over which length and correlation settle at q* and c*. Schoenholz et al. 2017, section 3.
+    """ξ_q and ξ_c, the depths over which length and correlation settle at q* and c*. Schoenholz et al. 2017.
 
     −1/log of the maps' slopes there: inf on the critical line.
     """

@@ -46,7 +46,7 @@ def layers(phi: str, sigma_w: float, sigma_b: float, depth: int, weights: Weight
 def recurrence(
     phi: str, sigma_w: float, sigma_b: float, drive: float, steps: int, weights: Weights
 ) -> Prediction:
-    """Of `steps` time steps under an input that brings `drive`, as of as many layers. Chen et al. 2018, section 4."""
+    """Of `steps` time steps under an input that brings `drive`, as of as many layers. Chen et al. 2018."""
     return layers(phi, sigma_w, math.hypot(sigma_b, math.sqrt(drive)), steps, weights)
 
 

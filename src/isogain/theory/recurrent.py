@@ -24,7 +24,7 @@ CLOSE = 1e-8  # to 1, of the mean squared singular value
 
 
 def q_star(phi: Phi, sigma_w: Number, sigma_b: Number, drive: Number) -> Number:
-    """The fixed point of q ↦ σ_w² E[φ(√q z)²] + σ_b² + R, R the drive. Chen et al. 2018, section 4."""
+    """The fixed point of q ↦ σ_w² E[φ(√q z)²] + σ_b² + R, R the drive. Chen et al. 2018."""
     return meanfield.q_star(phi, sigma_w, (sigma_b**2 + drive) ** 0.5)
 
 
@@ -50,7 +50,7 @@ class Step(NamedTuple):
 def lstm_step(
     sigma_w: float, forget_bias: float, drive: float, steps: int, weights: Weights = "orthogonal"
 ) -> Step:
-    """∂(h, c)_t/∂(h, c)_{t−1} at t = `steps`, from h_0 = c_0 = 0. Gilboa et al. 2019, section 3, in both h and c.
+    """∂(h, c)_t/∂(h, c)_{t−1} at t = `steps`, from h_0 = c_0 = 0. Gilboa et al. 2019, in both h and c.
 
     J = C E_c + M E_h, M = Σ_k D_k W_k over the gates: with the 2 × 2 matrices of a unit C Cᵀ and
     K = σ_w² Σ_k D_k D_kᵀ, free independence gives E tr J Jᵀ and E tr (J Jᵀ)².

@@ -41,7 +41,7 @@ def moments(
 ) -> tuple[Number, Number]:
     """Mean χ^L and variance χ^{2L} L (μ₂/μ₁² − 1 − s₁) of s², s₁ = 0 for orthogonal and −1 for Gaussian W.
 
-    Pennington, Schoenholz and Ganguli 2018, section 4; tensors broadcast.
+    Pennington, Schoenholz and Ganguli 2018; tensors broadcast.
     """
 
     def solve(q: Tensor, w: Tensor, depth: Tensor) -> Tensor:
