@@ -16,11 +16,11 @@ ENSEMBLES = ("orthogonal", "gaussian")
 
 class TheoryPrediction(pl.Callback):
     """Before the first update, `theory/...` of the network as it was initialised: q_star, chi, xi_c, mean_square,
-    variance and s_max, as far as theory says something. In spectra.npz the density of the Jacobian's singular values:
+    variance and s_max, as far as theory says something. In spectra.npz the density of an MLP's singular values:
     `theory/density` (s, density) and `theory/atoms` (s, probability).
 
-    It knows init=orthogonal, gaussian and critical, unless the regulariser moved the kernels; an RNN or LSTM of
-    one layer under its input's variance on the first `examples` validation examples.
+    It knows init=orthogonal, gaussian and critical, unless the regulariser moved the kernels; an RNN of one layer (but
+    s_max) and a step of an LSTM's (chi) under their input's variance on the first `examples` validation examples.
     """
 
     def __init__(self, examples: int = 64) -> None:

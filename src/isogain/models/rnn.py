@@ -109,10 +109,9 @@ class RNN(Network):
     def predicted(self, at: Point, weights: Weights, x: Tensor) -> Prediction:
         if self.depth > 1:  # the state's Jacobian is a block matrix: no theory of it
             return Prediction({})
-        drive = self.drive(x)
-        return prediction.recurrence(
-            self.activation, at.sigma_w, at.sigma_b, drive, x.shape[1], weights
-        )
+        entry, signals = next(self.entries(x))
+        drives = nn.functional.linear(signals, entry.weight).double().square().mean((1, 2)).cpu()
+        return prediction.recurrence(self.activation, at.sigma_w, at.sigma_b, drives, weights)
 
     def kernels(self) -> Iterator[tuple[nn.Module, str]]:
         yield self, "recurrent"

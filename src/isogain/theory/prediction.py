@@ -3,6 +3,9 @@
 import math
 from typing import NamedTuple
 
+import torch
+from torch import Tensor
+
 from isogain.theory import meanfield
 from isogain.theory import recurrent as rnn
 from isogain.theory.critical import SCALE_FREE, STEPS
@@ -44,10 +47,29 @@ def layers(phi: str, sigma_w: float, sigma_b: float, depth: int, weights: Weight
 
 
 def recurrence(
-    phi: str, sigma_w: float, sigma_b: float, drive: float, steps: int, weights: Weights
+    phi: str, sigma_w: float, sigma_b: float, drives: Tensor, weights: Weights
 ) -> Prediction:
-    """Of `steps` time steps under an input that brings `drive`, as of as many layers. Chen et al. 2018."""
-    return layers(phi, sigma_w, math.hypot(sigma_b, math.sqrt(drive)), steps, weights)
+    """Of T steps from h_0 = 0 under an input that brings R_1 … R_T = `drives` (T,), long before q* is reached:
+
+    q_t = σ_w² E[φ(√q_{t−1} z)²] + σ_b² + R_t, mean Π χ(q_t), variance mean² Σ (μ₂/μ₁² − 1 − s₁)(q_t): moments of a
+    product of free factors. q*, χ and ξ_c are those of the mean drive. Chen et al. 2018.
+    """
+    stationary = math.hypot(sigma_b, drives.mean().sqrt().item())
+    numbers = dict(layers(phi, sigma_w, stationary, 1, weights).numbers)
+    for name in ("mean_square", "variance", "s_max"):  # of one step
+        numbers.pop(name, None)
+    if phi == "modrelu":
+        return Prediction({})
+    q, lengths = 0.0, []
+    for drive in drives.tolist():
+        before = meanfield.length_map(phi, q, sigma_w, sigma_b) if q else sigma_b**2
+        lengths.append(q := before + drive)
+    q = torch.tensor(lengths, dtype=torch.float64)
+    if phi == "relu" and not q.all():  # no slope at exactly 0
+        return Prediction(numbers)
+    mean, variance = moments(phi, q, sigma_w, 1, weights)
+    whole, spread = mean.prod().item(), (variance / mean.square()).sum().item()
+    return Prediction(_finite(numbers | {"mean_square": whole, "variance": whole**2 * spread}))
 
 
 def gates(
