@@ -53,7 +53,7 @@ class Critical:
     @torch.no_grad()
     def finish_(self, net: Network, x: Tensor) -> None:
         """Biases, and on the inputs x the scale of the input's weights; the kernels are set."""
-        at = self.point(net)
+        at, x = self.point(net), x.to(next(net.parameters()))  # not yet on the data's device
         for bias in net.biases():
             bias.normal_(0, at.sigma_b)
         if at.drive is not None:

@@ -57,6 +57,13 @@ def test_an_rnn_is_predicted_under_the_variance_of_its_input():
     assert found.keys() == {"q_star", "chi", "xi_c", "mean_square", "variance"}
 
 
+def test_a_network_in_half_precision_is_predicted_too():
+    net = RNN(3, 4, hidden=6)
+    expected = predicted(net, fill := partial(orthogonal_, gain=1.2))
+    model = Learner(net, fill, Regularizer(), None, None).bfloat16()
+    assert prediction(model, Toy().x).numbers == pytest.approx(expected, rel=0.05)
+
+
 @pytest.mark.parametrize("init", [orthogonal_, gaussian_])
 @pytest.mark.parametrize("gain", [0.9, 1.2])
 def test_a_wide_rnn_has_the_predicted_moments_on_its_way_from_h_0_to_q_star(init, gain):

@@ -50,4 +50,4 @@ def prediction(learner: Learner, x: torch.Tensor) -> Prediction:
     if weights not in ENSEMBLES or not learner.as_drawn:
         return Prediction({})
     at = init.point(learner.net) if hasattr(init, "point") else Point(learner.init_gain)
-    return learner.net.predicted(at, weights, x)
+    return learner.net.predicted(at, weights, x.to(next(learner.net.parameters())))
