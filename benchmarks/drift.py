@@ -70,7 +70,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--gain", type=float, default=1.2)
-    parser.add_argument("--precision", nargs="*", default=["float32", "float64"])
+    precisions = ["float32", "float64"]
+    parser.add_argument("--precision", nargs="*", default=precisions, choices=precisions)
     options = parser.parse_args()
     print(f"| {options.steps} steps | n | precision | worst gap | last gap |")
     print("|---|---|---|---|---|", flush=True)

@@ -23,6 +23,7 @@ from isogain.linalg import (
     symmetric_product,
     tall,
     tangent,
+    transposed,
 )
 
 SQUARE_OR_TALL = [shape for shape in SHAPES if shape[-2] >= shape[-1]]
@@ -268,6 +269,12 @@ def test_tall_is_a_view_with_no_fewer_rows_than_columns(shape):
     x.zero_()
     assert not w.any()
     assert shape[-2] < shape[-1] or x is w
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (4, 6, 6), (512, 512), (2, 512, 512), (3, 1024)])
+def test_the_transposed_is_the_transpose(shape):
+    a = randn(*shape)
+    assert torch.equal(transposed(a), a.mT)
 
 
 @pytest.mark.parametrize("shape", [(6, 6), (4, 6, 6)])

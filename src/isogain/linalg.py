@@ -40,7 +40,18 @@ def tall(w: Tensor) -> Tensor:
 
 def skew(a: Tensor, scale: float | Tensor = 1.0) -> Tensor:
     """scale · (A − Aᵀ)/2 of square matrices."""
-    return (a - a.mT).mul_(scale / 2)
+    return (a - transposed(a)).mul_(scale / 2)
+
+
+def transposed(a: Tensor) -> Tensor:
+    """Aᵀ; on a CPU that of a copy with longer rows, where the columns of A would share a few places of its cache.
+
+    Rows of 512 float32: a third of the time.
+    """
+    rows = a.shape[-1]
+    if not a.is_cpu or rows % 512:
+        return a.mT
+    return a.new_empty(*a.shape[:-1], rows + 16)[..., :rows].copy_(a).mT
 
 
 def symmetric_product(a: Tensor, b: Tensor) -> Tensor:

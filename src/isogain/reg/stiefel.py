@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from isogain import newton_schulz
-from isogain.linalg import skew, tall, tangent
+from isogain.linalg import skew, tall, tangent, transposed
 from isogain.newton_schulz import NewtonSchulz
 from isogain.reg.manifold import Manifold
 from isogain.reg.retractions import (
@@ -63,7 +63,7 @@ class Stiefel(Manifold):
     def set_gradient_(self, grad: Tensor, x: Tensor, gain: Tensor) -> None:
         if x.shape[-2] == x.shape[-1]:
             product = x.mT @ grad
-            torch.sub(product, product.mT, out=grad)
+            torch.sub(product, transposed(product), out=grad)
             grad.mul_((0.5 if self.metric == "euclidean" else 1.0) / gain)
         else:
             v, g = tall(x) / gain, tall(grad)
