@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 ARGS ?= model=rnn reg=gain
+# an independent implementation to test curvature against; pip by itself would bring torchvision (see .bench)
+CURVLINOPS := curvlinops-for-pytorch einconv einops linear_operator opt_einsum
 
 .PHONY: train test bench lint
 
@@ -16,6 +18,9 @@ bench: $(VENV)/.bench
 	@$(VENV)/bin/python benchmarks/recurrence.py
 	@PYTHONPATH=$(VENV)/bench $(VENV)/bin/python benchmarks/epoch.py --torchvision
 	@PYTHONPATH=$(VENV)/bench $(VENV)/bin/python benchmarks/constraints.py
+	@$(VENV)/bin/python benchmarks/curvature.py
+	@$(VENV)/bin/python benchmarks/diagnostics.py --slow
+	@$(VENV)/bin/python benchmarks/callbacks.py
 
 lint: $(READY)
 	@$(VENV)/bin/ruff check .
@@ -24,6 +29,7 @@ lint: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,plots]'
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps $(CURVLINOPS)
 	@touch $@
 
 # torchvision stays out of the environment proper: where it is installed, torchmetrics imports it (1 to 2 s a start)

@@ -1,25 +1,41 @@
 """Measuring alternatives against one another: in turn, round after round, so that a drifting machine hits all alike."""
 
+import os
 import statistics
 import time
 from collections.abc import Callable
 
+import torch
 
-def seconds(call: Callable[[], object]) -> float:
-    """Wall time of one call."""
-    start = time.perf_counter()
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as train.py does
+
+
+def seconds(call: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+    """Wall time of one call, or what another clock says of it."""
+    start = clock()
     call()
-    return time.perf_counter() - start
+    return clock() - start
 
 
-def interleaved(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+def clock_for(busy: bool) -> Callable[[], float]:
+    """Wall time; on a busy machine one thread and its own seconds, which waiting does not count towards."""
+    if busy:
+        torch.set_num_threads(1)
+    return time.process_time if busy else time.perf_counter
+
+
+def interleaved(
+    calls: dict[str, Callable[[], object]],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
     """Seconds of every call in every round, after one that is not counted; odd rounds go backwards."""
     for call in calls.values():
         call()
     times: dict[str, list[float]] = {name: [] for name in calls}
     for i in range(rounds):
         for name in list(calls)[:: 1 if i % 2 == 0 else -1]:
-            times[name].append(seconds(calls[name]))
+            times[name].append(seconds(calls[name], clock))
     return times
 
 

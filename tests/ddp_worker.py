@@ -2,14 +2,19 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from cases import part, regularizers
 from torch import Tensor
 from toys import Toy, fitted, learner
 
+from isogain.callbacks.gradients import GradientNorms, SignalGradients
+from isogain.callbacks.jacobian import JacobianSpectrum
+from isogain.callbacks.weights import OrthogonalityGap, WeightSpectrum
 from isogain.optim import Adam
 
 STEPS, RANKS, BATCH = 20, 2, 8
@@ -28,12 +33,30 @@ class Share(Toy):
         self.x, self.y = self.x[places].double(), self.y[places]
 
 
-def trained(name: str, out: Path, *ranks: int, seed: int = 0, **options: Any) -> dict[str, Tensor]:
+def diagnostics() -> list[pl.Callback]:
+    """What looks at the run of the regulariser `none` that is called "diagnosed"."""
+    return [
+        JacobianSpectrum(5, 3),
+        SignalGradients(5, 3),
+        WeightSpectrum(5),
+        OrthogonalityGap(5),
+        GradientNorms(5),
+    ]
+
+
+def trained(
+    name: str,
+    out: Path,
+    *ranks: int,
+    seed: int = 0,
+    callbacks: Sequence[pl.Callback] = (),
+    **options: Any,
+) -> dict[str, Tensor]:
     """Kernel, parameters and buffers after 20 steps of Adam on the shares of `ranks`, in float64."""
     torch.manual_seed(seed)
     optim = Adam(lr=0.01, gain_lr=0.02, schedule="constant")
     model = learner(CASES[name](), optim).double()
-    fitted(out, (), Share(*ranks), model, max_epochs=1, limit_val_batches=0, **options)
+    fitted(out, callbacks, Share(*ranks), model, max_epochs=1, limit_val_batches=0, **options)
     return {"kernel": model.net.recurrent.detach()} | model.state_dict()
 
 
@@ -42,4 +65,7 @@ if __name__ == "__main__":
     out, rank = Path(sys.argv[1]), int(os.environ["RANK"])
     together = {"devices": RANKS, "strategy": "ddp"}
     found = {name: trained(name, out / name, rank, seed=rank, **together) for name in CASES}
+    found["diagnosed"] = trained(
+        "none", out / "diagnosed", rank, seed=rank, callbacks=diagnostics(), **together
+    )
     torch.save(found, out / f"{rank}.pt")

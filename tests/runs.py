@@ -22,6 +22,7 @@ SMALL = (
     "trainer.limit_test_batches=1",
     "trainer.log_every_n_steps=4",
     "trainer.max_epochs=3",
+    "callbacks.gap.every=5",
     "callbacks.weights.every=5",
     "callbacks.gradients.every=5",
     "callbacks.jacobian.every=7",

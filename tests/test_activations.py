@@ -97,3 +97,10 @@ def test_the_derivative_of_modrelu_by_its_bias_is_the_sign_of_its_output():
 def test_the_derivative_of_erf_at_0_is_2_over_root_pi():
     zero = torch.zeros(1, dtype=torch.float64)
     assert ACTIVATIONS["erf"].derivative(zero).item() == pytest.approx(2 / math.sqrt(math.pi))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_no_slope_is_steeper_than_the_steepest(name):
+    z = torch.linspace(-3, 3, 6001, dtype=torch.float64)
+    bias = (torch.zeros_like(z),) if name == "modrelu" else ()
+    assert ACTIVATIONS[name].derivative(z, *bias).max().item() == ACTIVATIONS[name].steepest

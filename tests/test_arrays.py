@@ -99,3 +99,19 @@ def test_a_rewind_to_before_the_first_event_leaves_none(path):
     arrays.rewind(-1)
     arrays.flush()
     assert not path.exists() or found(path) == {}
+
+
+def test_axes_have_their_names_also_after_a_resumption(tmp_path):
+    path = tmp_path / "spectra.npz"
+    first = Arrays(path)
+    first.add(0, "s", np.zeros((2, 3)), ("example", "value"))
+    first.add(0, "other", np.zeros(1))
+    first.flush()
+    second = Arrays(path)
+    second.rewind(0)
+    second.add(1, "s", np.ones((2, 3)), ("example", "value"))
+    second.flush()
+    with np.load(path) as arrays:
+        assert arrays["s/axes"].tolist() == ["event", "example", "value"]
+        assert arrays["s"].shape == (2, 2, 3) and arrays["s/step"].tolist() == [0, 1]
+        assert sorted(arrays.files) == ["other", "other/step", "s", "s/axes", "s/step"]

@@ -7,6 +7,7 @@ import sys
 import time
 
 import ddp_worker
+import numpy as np
 import pytest
 import torch
 from ddp_worker import CASES, RANKS, trained
@@ -55,7 +56,10 @@ def together(tmp_path_factory) -> list[dict[str, dict[str, torch.Tensor]]]:
     finish(processes)
     said = "".join((out / f"{rank}.log").read_text()[-3000:] for rank in range(RANKS))
     assert [process.returncode for process in processes] == [0] * RANKS, said
-    return [torch.load(out / f"{rank}.pt", weights_only=True) for rank in range(RANKS)]
+    found = [torch.load(out / f"{rank}.pt", weights_only=True) for rank in range(RANKS)]
+    with np.load(out / "diagnosed" / "spectra.npz") as arrays:
+        found[0]["arrays"] = dict(arrays)
+    return found
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -76,3 +80,15 @@ def test_each_process_learns_from_the_examples_of_the_other(together, tmp_path, 
     for rank, states in enumerate(together):
         alone = trained(name, tmp_path / str(rank), rank)
         assert (alone["kernel"] - states[name]["kernel"]).abs().max() > 1e-3
+
+
+def test_looking_by_rank_zero_changes_the_bits_of_neither_process(together):
+    for states in together:
+        torch.testing.assert_close(states["diagnosed"], states["none"], rtol=0, atol=0)
+
+
+def test_rank_zero_alone_has_measured_its_probe_batch_at_every_event(together):
+    arrays = together[0]["arrays"]
+    for name in ("jacobian/log_spectrum", "signal_grad/log", "weights/recurrent"):
+        assert arrays[f"{name}/step"].tolist() == [0, 5, 10, 15, 20]
+    assert arrays["jacobian/log_spectrum"].shape == (5, 3, 6)

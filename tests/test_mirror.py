@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 from runs import metrics, small_run, summary
 
 from isogain.callbacks.jacobian import EDGES
-from isogain.mirror import clipped
+from isogain.mirror import clipped, heat_map
 from isogain.record import Spectrum
 
 SPECTRUM = "jacobian/spectrum"
@@ -97,11 +97,31 @@ def test_every_scalar_stands_at_its_step_and_equals_the_run_folders(run, history
                 assert seen[step][name] == float(value), (step, name)
 
 
+HISTOGRAMS = {SPECTRUM, "weights/recurrent"}
+
+
+def test_at_the_end_of_a_run_every_histogram_has_a_heat_map(history):
+    maps = {name for name in history[-1] if "/heat_map" in name}
+    assert {name.split("/heat_map")[0] for name in maps} == HISTOGRAMS
+    for name in HISTOGRAMS:
+        events = sum(f"{name}.values" in item for item in history)
+        shape = history[-1][f"{name}/heat_map.height"], history[-1][f"{name}/heat_map.width"]
+        assert shape == (4 * 64, 4 * events)
+
+
+def test_a_heat_map_has_a_column_an_event_and_large_values_on_top():
+    image = heat_map(np.array([[4, 1, 0], [0, 0, 0], [0, 0, 9]]), pixels=1)
+    assert image.tolist() == [[0, 0, 255], [127, 0, 0], [255, 0, 0]]
+
+
 def test_nothing_but_scalars_and_spectra_of_the_run_folder_is_logged(run, history):
-    logged = {name for item in history for name in item if not name.startswith("_")}
-    with np.load(run / "spectra.npz") as arrays:
-        spectra = {name for name in arrays.files if not name.endswith("/step")}
-    of_spectra = {f"{name}.{part}" for name in spectra for part in ("_type", "bins", "values")}
+    logged = {
+        name
+        for item in history
+        for name in item
+        if not name.startswith("_") and "/heat_map" not in name
+    }
+    of_spectra = {f"{name}.{part}" for name in HISTOGRAMS for part in ("_type", "bins", "values")}
     assert logged == set(metrics(run)[0]) - {"step"} | of_spectra | {"trainer/global_step"}
 
 
@@ -155,6 +175,11 @@ def test_a_failed_run_is_marked_and_a_resumed_one_keeps_its_id(tmp_path):
     assert kind(records(folder), "exit")[-1]["exit_code"] == 1
     mirrored(out, "resume=true")
     assert identity(out) == before
+    resumed = [item["item"] for item in kind(records(max(folders(out))), "history")]
+    with np.load(out / "spectra.npz") as arrays:
+        events = len(arrays[SPECTRUM])
+    assert resumed[-1][f"{SPECTRUM}/heat_map.width"] == 4 * events
+    assert events > sum(f"{SPECTRUM}.values" in item for item in resumed)
 
 
 def test_a_run_without_w_and_b_imports_nothing_of_it_and_leaves_nothing_of_it(

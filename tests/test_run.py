@@ -93,7 +93,7 @@ def test_a_learned_gain_is_trained_at_a_rate_of_its_own(tmp_path, reg, optim):
 @pytest.mark.parametrize("reg", ["manifold", "oblique"])
 def test_a_learned_gain_stays_at_a_rate_of_0(tmp_path, reg):
     options = (f"reg={reg}", "reg.gain=learned", "optim.gain_lr=0", "init.gain=1.1")
-    small_run(tmp_path / "run", *options, "trainer.max_epochs=1", "callbacks.weights.every=1")
+    small_run(tmp_path / "run", *options, "trainer.max_epochs=1", "callbacks.gap.every=1")
     gains = column(tmp_path / "run", "gain")
     assert len(gains) == 7 and len(set(gains)) == 1 and gains[0] == pytest.approx(1.1, rel=1e-6)
 
@@ -102,14 +102,14 @@ def test_a_learned_gain_stays_at_a_rate_of_0(tmp_path, reg):
 def test_the_strength_of_a_penalty_falls_and_is_0_after_its_epochs(tmp_path, reg):
     """A row at step k > 0 tells the strength of the step that led to it."""
     options = (f"reg={reg}", "reg.strength=0.5", "reg.schedule=linear", "reg.epochs=1")
-    small_run(tmp_path / "run", *options, "trainer.max_epochs=2", "callbacks.weights.every=1")
+    small_run(tmp_path / "run", *options, "trainer.max_epochs=2", "callbacks.gap.every=1")
     falling = [0.5 * (1 - i / 6) for i in range(6)]
     assert column(tmp_path / "run", "reg/strength") == pytest.approx([0.5, *falling, *[0] * 6])
 
 
 def test_without_epochs_of_its_own_a_schedule_is_over_the_whole_training(tmp_path):
     options = ("reg=gain", "reg.strength=0.5", "reg.schedule=cosine", "trainer.max_epochs=2")
-    small_run(tmp_path / "run", *options, "callbacks.weights.every=1")
+    small_run(tmp_path / "run", *options, "callbacks.gap.every=1")
     falling = [0.25 * (1 + math.cos(math.pi * i / 12)) for i in range(12)]
     assert column(tmp_path / "run", "reg/strength") == pytest.approx([0.5, *falling])
 
@@ -467,3 +467,19 @@ def test_rates_follow_their_schedule_to_zero(tmp_path):
 def test_the_composed_config_has_every_group(tmp_path):
     groups = {path.name for path in CONF.iterdir() if path.is_dir()} - {"experiment"}
     assert groups <= set(composed())
+
+
+@pytest.mark.parametrize("model", ["mlp", "lstm"])
+def test_callbacks_full_measures_all_there_is_on_real_images(tmp_path, model):
+    few = ("callbacks.curvature.examples=4", "callbacks.signals.examples=4")
+    found = small_run(tmp_path, f"model={model}", "callbacks=full", *few, "trainer.max_epochs=1")
+    assert found["status"] == "finished" and not any(name.startswith("failed/") for name in found)
+    assert found["fisher_exact/lambda_max"] > 0 and found["jacobian/exact"] in (0, 0.5, 1)
+    row = metrics(tmp_path)[0]
+    assert ("bound/bound" in row) == (model == "mlp") and row["signal/q"] and row["ntk/lambda_max"]
+    with np.load(tmp_path / "spectra.npz") as arrays:
+        kinds = {f"fisher_{kind}/eigenvalues" for kind in ("exact", "mc", "empirical")}
+        rest = {"jacobian/by_start", "signal_grad/log", "signal/kurtosis", "ntk/eigenvalues"}
+        assert kinds | rest < set(arrays.files)
+        for name in (name for name in arrays.files if f"{name}/axes" in arrays.files):
+            assert len(arrays[f"{name}/axes"]) == arrays[name].ndim

@@ -16,7 +16,7 @@ from torch.nn.functional import hardtanh, hardtanh_
 @dataclass(frozen=True)
 class Activation:
     """φ(z) as `function`, the same in place as `function_`, φ'(z) as `derivative`, φ'(φ⁻¹(h)) as
-    `slope`.
+    `slope`, max φ' as `steepest`.
 
     `slope` lets a backward pass keep the outputs alone. At a kink all agree with autograd: the
     derivative there is 0.
@@ -26,6 +26,7 @@ class Activation:
     function_: Callable[..., Tensor]
     derivative: Callable[..., Tensor]
     slope: Callable[[Tensor], Tensor]
+    steepest: float = 1.0
 
 
 def modrelu(z: Tensor, bias: Tensor) -> Tensor:
@@ -58,7 +59,11 @@ ACTIVATIONS: dict[str, Activation] = {
         lambda h: (h.abs() < 1).to(h.dtype),
     ),
     "erf": Activation(
-        torch.erf, Tensor.erf_, lambda z: 2 / math.sqrt(math.pi) * (-z.square()).exp(), _erf_slope
+        torch.erf,
+        Tensor.erf_,
+        lambda z: 2 / math.sqrt(math.pi) * (-z.square()).exp(),
+        _erf_slope,
+        2 / math.sqrt(math.pi),
     ),
     "modrelu": Activation(
         modrelu,

@@ -8,15 +8,21 @@ from isogain.files import replaced
 
 
 class Arrays:
-    """For each name the values (events, ...) and `name/step` (events,), the step of each event."""
+    """For each name the values (events, ...), `name/step` (events,), the step of each event, and `name/axes`.
+
+    The latter are the names of the values' axes, where they have any: "event" and those of an event.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.events: dict[str, list[tuple[int, np.ndarray]]] = {}
+        self.axes: dict[str, tuple[str, ...]] = {}
         self._written = True
 
-    def add(self, step: int, name: str, values: np.ndarray) -> None:
-        """One event; its shape is that of the name's others."""
+    def add(self, step: int, name: str, values: np.ndarray, axes: tuple[str, ...] = ()) -> None:
+        """One event; its shape and axes are those of the name's others."""
+        if axes:
+            self.axes[name] = axes
         self.events.setdefault(name, []).append((step, np.array(values)))
         self._written = False
 
@@ -28,6 +34,8 @@ class Arrays:
         for name, events in self.events.items():
             arrays[name] = np.stack([values for _, values in events])
             arrays[f"{name}/step"] = np.array([step for step, _ in events])
+            if name in self.axes:
+                arrays[f"{name}/axes"] = np.array(["event", *self.axes[name]])
         with replaced(self.path) as part, part.open("wb") as file:
             np.savez(file, **arrays)
         self._written = True
@@ -37,7 +45,9 @@ class Arrays:
         if not self.path.exists():
             return
         with np.load(self.path) as arrays:
-            for name in (name for name in arrays.files if not name.endswith("/step")):
+            for name in (name for name in arrays.files if f"{name}/step" in arrays.files):
+                if f"{name}/axes" in arrays.files:
+                    self.axes[name] = tuple(arrays[f"{name}/axes"][1:].tolist())
                 found = zip(arrays[f"{name}/step"].tolist(), arrays[name], strict=True)
                 if kept := [(s, values) for s, values in found if s <= step]:
                     self.events[name] = kept

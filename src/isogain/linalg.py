@@ -10,6 +10,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from isogain.products import log_singular_values as log_singular_values
+
 CACHED = 2**20  # entries, 4 MB in float32: a piece of a stack that a CPU's cache holds
 BANDS = 4  # in which a CPU computes half of a symmetric product
 WORTH = 2**27  # multiplications from which on that takes less time

@@ -14,10 +14,14 @@ from isogain.table import Table
 
 
 class Spectrum(NamedTuple):
-    """Numbers that belong together at one step, and the bin edges of their histogram (the same all through a run)."""
+    """Numbers that belong together at one step, the names of their axes, and the bin edges of their histogram.
+
+    The edges are the same all through a run; without any there is no histogram, only the array.
+    """
 
     values: np.ndarray
-    edges: np.ndarray
+    edges: np.ndarray | None = None
+    axes: tuple[str, ...] = ()
 
 
 def record(
@@ -33,8 +37,8 @@ def record(
 
 
 class RunRecord(Logger):
-    """One row a step in `metrics.csv`; in `spectra.npz`, for each name, the values (events, ...) and
-    `name/step` (events,).
+    """One row a step in `metrics.csv`; in `spectra.npz`, for each name, the values (events, ...), `name/step`
+    (events,) and `name/axes`.
 
     A row is on the disk as soon as a later step logs something, all is at every `flush`.
     """
@@ -55,7 +59,7 @@ class RunRecord(Logger):
     ) -> None:
         self.table.add(step, scalars)
         for name, spectrum in spectra.items():
-            self.arrays.add(step, name, spectrum.values)
+            self.arrays.add(step, name, spectrum.values, spectrum.axes)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         self.log_event({name: float(value) for name, value in metrics.items()}, {}, int(step or 0))

@@ -11,9 +11,13 @@ from toys import Toy, fitted, learner
 
 from isogain.callbacks.base import Diagnostic
 from isogain.callbacks.checkpoint import Checkpoints
-from isogain.callbacks.gradients import GradientNorms
+from isogain.callbacks.curvature import FisherCurvature
+from isogain.callbacks.factors import FactorSpectrum
+from isogain.callbacks.gradients import GradientNorms, SignalGradients
 from isogain.callbacks.jacobian import JacobianSpectrum
-from isogain.callbacks.weights import WeightSpectrum
+from isogain.callbacks.signals import SignalStatistics
+from isogain.callbacks.weights import OrthogonalityGap, WeightSpectrum
+from isogain.diagnostics.jacobian import jacobian_spectra
 from isogain.learner import Learner
 from isogain.optim import SGD
 
@@ -29,6 +33,20 @@ class Steps(Diagnostic):
         self.steps.append(trainer.global_step)
         if self.error:
             raise self.error
+
+
+class Draws(Diagnostic):
+    """Takes random numbers, as a Monte Carlo estimate does."""
+
+    def measure(self, trainer: pl.Trainer, learner: Learner) -> None:
+        torch.randn(10)
+
+
+class Exact(Diagnostic):
+    """Measures a Jacobian that takes graded decompositions, on all cores."""
+
+    def measure(self, trainer: pl.Trainer, learner: Learner) -> None:
+        assert jacobian_spectra(learner.net, torch.randn(3, 400, 3)).exact.all()
 
 
 @pytest.mark.parametrize(
@@ -53,20 +71,72 @@ def test_a_resumed_run_measures_no_step_twice_and_none_before_it(tmp_path):
     assert (first.steps, second.steps) == ([0, 2, 4, 5], [6, 8, 10])
 
 
+@pytest.mark.parametrize(
+    ("every", "expected"),
+    [
+        ("2 steps", [0, 2, 4, 6, 8, 9]),
+        ("1 epoch", [0, 3, 6, 9]),
+        ("2 epochs", [0, 6, 9]),
+    ],
+)
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_every_may_be_in_steps_or_in_epochs(tmp_path, every, expected, accumulate):
+    steps = Steps(every)
+    options = {"max_epochs": 3, "accumulate_grad_batches": accumulate}
+    fitted(tmp_path, [steps], Toy(12 * accumulate, 4), **options)
+    assert steps.steps == expected
+
+
+@pytest.mark.parametrize("every", ["often", "1.5", "epoch", "2 weeks", ""])
+def test_every_in_other_words_is_refused_in_one_line(every):
+    told = f'every must be a number of steps or "<number> epochs", got {every}'
+    with pytest.raises(ValueError, match=f"^{told}$"):
+        Steps(every)
+
+
 @pytest.mark.parametrize("every", [0, -1])
-@pytest.mark.parametrize("callback", [Steps, WeightSpectrum, GradientNorms, JacobianSpectrum])
+@pytest.mark.parametrize(
+    "callback",
+    [
+        Steps,
+        OrthogonalityGap,
+        WeightSpectrum,
+        GradientNorms,
+        SignalGradients,
+        JacobianSpectrum,
+        FactorSpectrum,
+    ],
+)
 def test_every_must_be_positive(callback, every):
     with pytest.raises(ValueError, match=f"^every must be a finite number >= 1, got {every}$"):
         callback(every)
 
 
-def test_what_cannot_be_computed_is_said_once_and_training_goes_on(tmp_path, caplog):
-    steps = Steps(1, torch.linalg.LinAlgError("did not converge\nsecond line"))
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (torch.linalg.LinAlgError("did not converge\nsecond line"), "did not converge"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "CUDA out of memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "DefaultCPUAllocator: can't"),
+        (MemoryError(), "MemoryError"),
+    ],
+)
+def test_what_cannot_be_computed_is_said_once_and_recorded_and_training_goes_on(
+    tmp_path, caplog, error, reason
+):
+    steps = Steps(1, error)
     with caplog.at_level(logging.WARNING, "isogain"):
-        fitted(tmp_path, [steps], Toy(20, 4), max_epochs=1)
-    assert steps.steps == [0, 1, 2, 3, 4, 5]
+        model = fitted(tmp_path, [steps], Toy(20, 4), max_epochs=1)
+    assert steps.steps == [0, 1, 2, 3, 4, 5] and model.metrics["failed/Steps"] == 0
     said = [record.getMessage() for record in caplog.records if record.name.startswith("isogain")]
-    assert said == ["Steps at step 0: did not converge"]
+    assert len(said) == 1 and said[0].startswith(f"Steps at step 0: {reason}")
+
+
+def test_without_at_start_nothing_is_measured_before_the_first_update(tmp_path):
+    steps = Steps(2)
+    steps.at_start = False
+    fitted(tmp_path, [steps], Toy(20, 4), max_epochs=1)
+    assert steps.steps == [2, 4, 5]
 
 
 def test_any_other_error_of_a_diagnostic_ends_the_run(tmp_path):
@@ -83,7 +153,20 @@ def trained(out, callbacks: list[pl.Callback]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "callbacks",
-    [[WeightSpectrum(1)], [GradientNorms(1)], [JacobianSpectrum(1, 2)], [Steps(3)]],
+    [
+        [OrthogonalityGap(1)],
+        [WeightSpectrum(1)],
+        [FactorSpectrum(1, 2)],
+        [GradientNorms(1)],
+        [SignalGradients(1, 2)],
+        [JacobianSpectrum(1, 2)],
+        [JacobianSpectrum(1, 2, largest=1)],
+        [Exact(1)],
+        [SignalStatistics(1, 4)],
+        [FisherCurvature(1, 4, kinds=("exact", "mc", "empirical"))],
+        [Draws(1)],
+        [Steps(3)],
+    ],
     ids=lambda callbacks: type(callbacks[0]).__name__,
 )
 def test_training_is_bitwise_the_same_with_a_diagnostic_and_without(tmp_path, callbacks):
@@ -110,7 +193,7 @@ def test_the_worst_gap_is_the_largest_ever_measured(tmp_path):
             with torch.no_grad():
                 model.net.recurrent.mul_(scale)
 
-    model = fitted(tmp_path, [Disturb(), WeightSpectrum(1)], Toy(20, 4), max_epochs=1)
+    model = fitted(tmp_path, [Disturb(), OrthogonalityGap(1)], Toy(20, 4), max_epochs=1)
     gaps = [float(row["gap/max"]) for row in metrics(tmp_path) if row["gap/max"]]
     assert model.metrics["gap/worst"] == max(gaps) > 1 and model.metrics["gap/final"] == gaps[-1]
     assert gaps[-1] < 1e-5

@@ -6,8 +6,8 @@ import torch
 from runs import metrics
 from toys import Toy, fitted, learner
 
-from isogain.callbacks.jacobian import EDGES, QUANTILES, JacobianSpectrum, statistics
-from isogain.diagnostics.jacobian import jacobian_spectrum
+from isogain.callbacks.jacobian import EDGES, QUANTILES, JacobianSpectrum, spread, statistics
+from isogain.diagnostics.jacobian import ROUNDING, jacobian_spectra, jacobian_spectrum
 
 KNOWN = np.array([[8.0, 2.0, 0.5], [4.0, 4.0, 1.0]])
 
@@ -16,7 +16,8 @@ def test_statistics_of_a_known_spectrum():
     found = statistics(np.log(KNOWN))
     expected = {f"q{round(100 * q):02d}": np.quantile(KNOWN, q) for q in QUANTILES}
     expected |= {"mean_square": 101.25 / 6, "log_max": np.log(8), "log_min": np.log(0.5)}
-    assert found == pytest.approx(expected | {"condition": 8.0, "resolved": 1.0}, rel=1e-12)
+    expected |= {"condition": 8.0, "log_condition": np.log(8), "resolved": 1.0}
+    assert found == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_condition_is_the_median_over_examples_of_the_ratio():
@@ -28,7 +29,15 @@ def test_the_condition_is_the_median_over_examples_of_the_ratio():
 def test_at_isometry_every_statistic_says_so():
     found = statistics(np.zeros((3, 5)))
     ones = {"q05", "q25", "q50", "q75", "q95", "mean_square", "condition", "resolved"}
-    assert found == dict.fromkeys(ones, 1.0) | {"log_max": 0.0, "log_min": 0.0}
+    zeros = {"log_max", "log_min", "log_condition"}
+    assert found == dict.fromkeys(ones, 1.0) | dict.fromkeys(zeros, 0.0)
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_float64_cannot_hold_keeps_its_logarithms():
+    found = statistics(np.array([[900.0, 0.0, -2000.0]]))
+    assert (found["log_max"], found["log_min"], found["log_condition"]) == (900, -2000, 2900)
+    assert {"condition", "mean_square"} & found.keys() == set()
 
 
 def test_singular_values_that_are_not_resolved_count_as_0_and_have_no_logarithm():
@@ -56,11 +65,12 @@ def test_what_is_logged_is_of_the_first_validation_examples_at_the_weights_of_th
     data, model = Toy(), learner()  # frozen
     fitted(tmp_path, [JacobianSpectrum(2, 3)], data, model, max_epochs=1)
     logs = jacobian_spectrum(model.net, data.x[:3]).numpy()
+    limit = ROUNDING / (6**0.5 * torch.finfo(torch.float32).eps)
     rows = [row for row in metrics(tmp_path) if row["jacobian/log_max"]]
     assert [int(row["step"]) for row in rows] == [0, 2, 3]
     for row in rows:
         logged = {k.removeprefix("jacobian/"): v for k, v in row.items() if k[:9] == "jacobian/"}
-        expected = statistics(logs)
+        expected = statistics(logs) | {"exact": 0.0, "limit": limit}
         assert {k: float(v) for k, v in logged.items()} == pytest.approx(expected, rel=1e-12)
     with np.load(tmp_path / "spectra.npz") as arrays:
         np.testing.assert_allclose(arrays["jacobian/spectrum"][0], np.exp(logs), rtol=1e-12)
@@ -95,3 +105,38 @@ def test_examples_must_be_positive(examples):
 def test_the_histogram_has_64_bins_of_equal_ratio():
     assert len(EDGES) == 65
     np.testing.assert_allclose(EDGES[1:] / EDGES[:-1], (EDGES[-1] / EDGES[0]) ** (1 / 64))
+
+
+def test_the_arrays_are_of_every_start_and_their_axes_have_names(tmp_path):
+    data, model = Toy(), learner()
+    fitted(tmp_path, [JacobianSpectrum(2, 3, spans=2)], data, model, max_epochs=1)
+    with np.load(tmp_path / "spectra.npz") as arrays:
+        starts = arrays["jacobian/starts"][0].tolist()
+        logs = jacobian_spectra(model.net, data.x[:3], starts).logs.numpy()
+        np.testing.assert_allclose(arrays["jacobian/by_start"][0], logs, rtol=1e-12)
+        np.testing.assert_allclose(arrays["jacobian/log_spectrum"][0], logs[:, 0], rtol=1e-12)
+        assert arrays["jacobian/exact"].shape == (3, 3, len(starts))
+        axes = ["event", "example", "start", "value"]
+        assert arrays["jacobian/by_start/axes"].tolist() == axes
+        assert arrays["jacobian/log_spectrum/axes"].tolist() == ["event", "example", "value"]
+    assert starts == [0, 3, 4]
+
+
+@pytest.mark.parametrize(("spans", "length"), [(0, 5), (1, 1), (1, 5), (3, 2), (8, 784), (9, 200)])
+def test_starts_are_spread_over_the_length_from_the_input_on(spans, length):
+    starts = spread(spans, length)
+    assert starts[0] == 0 and starts == sorted(set(starts)) and len(starts) <= spans + 1
+    assert all(0 <= start < length for start in starts)
+    if spans > 1 and length > 1:
+        assert starts[-1] == length - 1
+
+
+def test_a_state_too_large_for_its_matrix_has_its_extremes_and_says_so(tmp_path):
+    data, model = Toy(), learner()
+    fitted(tmp_path, [JacobianSpectrum(2, 3, largest=5)], data, model, max_epochs=1)
+    row = metrics(tmp_path)[0]
+    logs = jacobian_spectrum(model.net, data.x[:3])  # as many Lanczos steps as units: exact
+    assert float(row["jacobian/matrix_free"]) == model.metrics["jacobian/matrix_free"] == 1
+    assert float(row["jacobian/log_max"]) == pytest.approx(logs[:, 0].max().item(), abs=1e-5)
+    assert float(row["jacobian/log_min"]) == pytest.approx(logs[:, -1].min().item(), abs=1e-3)
+    assert "jacobian/q50" not in row and not (tmp_path / "spectra.npz").exists()

@@ -8,7 +8,7 @@ from runs import metrics
 from torch import Tensor
 from toys import Toy, fitted, learner
 
-from isogain.callbacks.weights import WeightSpectrum, gain_statistics
+from isogain.callbacks.weights import OrthogonalityGap, WeightSpectrum, gain_statistics
 from isogain.optim import SGD
 from isogain.reg.base import Regularizer
 
@@ -33,7 +33,7 @@ def column(rows: list[dict[str, str]], name: str) -> list[float]:
 
 def test_the_gain_and_what_the_regulariser_reports_are_told_at_every_measurement(tmp_path):
     model = learner(Tells(2.0))
-    fitted(tmp_path, [WeightSpectrum(2)], Toy(20, 4), model, max_epochs=1)
+    fitted(tmp_path, [OrthogonalityGap(2)], Toy(20, 4), model, max_epochs=1)
     rows = metrics(tmp_path)
     assert column(rows, "reg/steps") == [0, 2, 4, 5] and column(rows, "gain") == [2, 4, 6, 7]
     assert (model.metrics["reg/steps"], model.metrics["gain"]) == (5, 7)
@@ -42,7 +42,7 @@ def test_the_gain_and_what_the_regulariser_reports_are_told_at_every_measurement
 
 def test_the_gap_is_measured_at_the_gain_of_the_moment(tmp_path):
     model = learner(Tells(1.0))  # frozen, and orthogonal
-    fitted(tmp_path, [WeightSpectrum(1)], Toy(20, 4), model, max_epochs=1)
+    fitted(tmp_path, [OrthogonalityGap(1)], Toy(20, 4), model, max_epochs=1)
     expected = [abs(1 / gain**2 - 1) for gain in (1, 2, 3, 4, 5, 6)]
     assert column(metrics(tmp_path), "gap/max") == pytest.approx(expected, abs=1e-6)
     assert model.metrics["gap/worst"] == model.metrics["gap/final"]
@@ -59,7 +59,7 @@ def test_of_given_gains_the_mean_alone_is_told():
 
 def test_learned_gains_are_told_as_they_are_now(tmp_path):
     reg = Tells(torch.tensor([[[0.5]]]))
-    model = fitted(tmp_path, [WeightSpectrum(5)], Toy(20, 4), learner(reg), max_epochs=1)
+    model = fitted(tmp_path, [OrthogonalityGap(5)], Toy(20, 4), learner(reg), max_epochs=1)
     told = {name: model.metrics[name] for name in ("gain", "gain/min", "gain/max")}
     assert told == {"gain": 5.5, "gain/min": 5.5, "gain/max": 5.5}
 

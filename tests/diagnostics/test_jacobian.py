@@ -1,13 +1,25 @@
 import copy
 import math
 
+import mpmath
 import numpy as np
 import pytest
 import torch
 from cases import randn, same, small
+from torch import nn
 
-from isogain.diagnostics.jacobian import BLOCK, jacobian, jacobian_spectrum
+from isogain.data.mnist import SeqMNIST
+from isogain.diagnostics.jacobian import (
+    BLOCK,
+    ROUNDING,
+    factor_spectra,
+    input_norms,
+    jacobian,
+    jacobian_spectra,
+    jacobian_spectrum,
+)
 from isogain.init import orthogonal_
+from isogain.models.base import Network
 from isogain.models.lstm import LSTM
 from isogain.models.mlp import MLP
 from isogain.models.rnn import RNN
@@ -98,12 +110,11 @@ def test_a_linear_orthogonal_rnn_has_one_singular_value(steps):
     same(jacobian_spectrum(net, randn(2, steps, 3)), expected)
 
 
-def test_what_rounding_hides_is_minus_infinity_and_the_rest_is_exact():
-    net = linear(depth=4, hidden=3)
+def test_nothing_is_hidden_by_rounding():
+    net, s = linear(depth=4, hidden=3), torch.tensor([1.0, 1e-3, 1e-5], dtype=torch.float64)
     with torch.no_grad():
-        net.kernel.copy_(torch.diag(torch.tensor([1.0, 1e-3, 1e-5], dtype=torch.float64)))
-    expected = torch.tensor([0, 4 * math.log(1e-3), -math.inf], dtype=torch.float64)
-    same(jacobian_spectrum(net, randn(2, 5, 3)), expected.expand(2, 3))
+        net.kernel.copy_(torch.diag(s))
+    same(jacobian_spectrum(net, randn(2, 5, 3)), (4 * s.log()).expand(2, 3))
 
 
 def test_a_dead_network_has_no_spectrum():
@@ -112,22 +123,213 @@ def test_a_dead_network_has_no_spectrum():
     assert (jacobian_spectrum(net, randn(2, 5, 3)) == -math.inf).all()
 
 
-def test_a_spectrum_is_far_below_single_precision():
-    """1e-30 in every direction is a perfect isometry up to scale, and is measured as one."""
+@pytest.mark.parametrize("size", [1e-20, 1e20])
+def test_a_spectrum_is_far_outside_single_precision(size):
+    """1e-60 in every direction is a perfect isometry up to scale, and is measured as one."""
     net = linear(depth=3).float()
     with torch.no_grad():
-        net.kernel.copy_(1e-10 * torch.eye(6))
-    expected = 3 * torch.full((2, 6), 1e-10).double().log()
-    same(jacobian_spectrum(net, torch.randn(2, 5, 3)), expected)
+        net.kernel.copy_(size * torch.eye(6))
+    expected = 3 * torch.full((2, 6), size).double().log()
+    torch.testing.assert_close(
+        jacobian_spectrum(net, torch.randn(2, 5, 3)), expected, rtol=0, atol=1e-6
+    )
 
 
 @networks
 def test_the_spectrum_of_a_single_precision_network_is_that_of_its_double(build):
     net, x = build().float(), torch.randn(3, 5, 3)
-    s = torch.linalg.svdvals(brute_force(copy.deepcopy(net).double(), x.double()))
+    expected = jacobian_spectrum(copy.deepcopy(net).double(), x.double())
     found = jacobian_spectrum(net, x)
     assert found.dtype == torch.float64
-    same(found.exp(), s)
+    torch.testing.assert_close(found, expected, rtol=0, atol=ROUNDING)
+
+
+@networks
+def test_a_network_in_half_precision_is_measured_in_single(build):
+    net, x = build().bfloat16(), torch.randn(3, 5, 3)
+    found = jacobian_spectra(net, x)
+    expected = jacobian_spectra(copy.deepcopy(net).float(), x)
+    torch.testing.assert_close(found.logs, expected.logs, rtol=0, atol=0)
+    assert next(net.parameters()).dtype == torch.bfloat16
+
+
+def test_inputs_in_single_precision_do_for_a_network_in_double():
+    net, x = small(RNN), torch.randn(3, 5, 3)
+    same(jacobian_spectrum(net, x), jacobian_spectrum(net, x.double()))
+    same(input_norms(net, x), input_norms(net, x.double()))
+
+
+def wild(kind, length=60):
+    """A network in float32 with a Jacobian far too ill-conditioned for that."""
+    net = {
+        "mlp": lambda: MLP(3, 4, 5, 12, length),
+        "rnn": lambda: RNN(3, 4, length, 12),
+        "rnn-2": lambda: RNN(3, 4, length, 6, 2),
+        "lstm": lambda: LSTM(3, 4, length, 6),
+        "lstm-2": lambda: LSTM(3, 4, length, 3, 2),
+    }[kind]()
+    for module, name in net.kernels():
+        orthogonal_(getattr(module, name), 2.0)
+    return net
+
+
+def exact_logs(net, x, start=0):
+    """log σ of the product of the float64 steps' Jacobians, by mpmath."""
+    net, x = copy.deepcopy(net).double(), x.double()
+    hs = [h.detach() for h in net.trajectory(net.start(x), x)]
+    eye = torch.eye(hs[0].shape[-1], dtype=torch.float64).expand(len(x), -1, -1)
+    with mpmath.workdps(800):
+        found = []
+        for example in range(len(x)):
+            product = mpmath.eye(hs[0].shape[-1])
+            for step in range(start, len(hs) - 1):
+                factor = net.pull(eye, step, hs, x)[example]
+                product = mpmath.matrix(factor.tolist()) * product
+            s = mpmath.svd_r(product, compute_uv=False)
+            found.append([float(mpmath.log(value)) for value in s])
+    return torch.tensor(found, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "rnn", "rnn-2", "lstm", "lstm-2"])
+def test_an_ill_conditioned_spectrum_is_exact_where_single_precision_is_lost(kind):
+    net, x = wild(kind), torch.randn(2, 60 if kind != "mlp" else 5, 3)
+    found = jacobian_spectra(net, x, [0, 30, 59])
+    assert found.exact[:, 0].all() and found.logs.shape[1] == 3
+    for i, start in enumerate([0, 30]):
+        expected = exact_logs(net, x, start)
+        torch.testing.assert_close(found.logs[:, i], expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("order", ["rows", "pixels"])
+@pytest.mark.parametrize("model", [RNN, LSTM])
+def test_on_real_images_every_logarithm_is_right(order, model):
+    data = SeqMNIST(order=order)
+    data.load()
+    x, _ = data.probe(2)
+    net = model(data.n_in, 10, data.length, 6)
+    orthogonal_(net.recurrent, 1.5)
+    found = jacobian_spectra(net, x)
+    expected = exact_logs(net, x)
+    known = found.logs[:, 0].isfinite()
+    torch.testing.assert_close(found.logs[:, 0][known], expected[known], rtol=1e-6, atol=1e-4)
+    if (
+        model is LSTM
+    ):  # a state of zeros, before the first ink, has h_t = σ(o) c_t exactly: rank n/2
+        assert known.sum(1).tolist() == [6, 6]
+    else:
+        assert known.all()
+
+
+def test_only_the_ill_conditioned_examples_are_redone():
+    net = linear(depth=4, hidden=4).float()
+    net.slope = lambda h: torch.where(h.abs() > 1e3, 1e-4, 1.0) ** torch.arange(4)
+    orthogonal_(net.kernel)
+    torch.nn.init.zeros_(net.bias)
+    x = torch.randn(3, 5, 3)
+    x[1] *= 1e8
+    found = jacobian_spectra(net, x)
+    assert found.exact.flatten().tolist() == [False, True, False]
+    expected = torch.zeros(4, dtype=torch.float64)
+    torch.testing.assert_close(found.logs[0, 0], expected, rtol=0, atol=1e-6)
+
+
+@networks
+def test_the_jacobian_from_a_later_start_is_that_of_the_remaining_network(build):
+    net, x = build(), randn(3, 5, 3)
+    length = len(net.trajectory(net.start(x), x)) - 1
+    starts = [length - 1, 0]
+    found = jacobian_spectra(net, x, starts).logs
+    assert found.shape[:2] == (3, 2)
+    torch.testing.assert_close(found[:, 1], jacobian_spectrum(net, x), rtol=0, atol=1e-8)
+    last = factor_spectra(net, x, [length - 1])
+    torch.testing.assert_close(found[:, 0].exp(), last[:, 0].exp(), rtol=1e-6, atol=1e-12)
+
+
+@networks
+def test_every_step_is_pulled_as_by_autograd(build):
+    """Network.pull and pull_input are the definitions; a network's own are only faster."""
+    net, x = build(), randn(3, 5, 3)
+    hs = [h.detach() for h in net.trajectory(net.start(x), x)]
+    rows = randn(3, 7, hs[0].shape[-1])
+    for step in range(len(hs) - 1):
+        same(net.pull(rows, step, hs, x), Network.pull(net, rows, step, hs, x))
+        if net.sequential:
+            same(net.pull_input(rows, step, hs, x), Network.pull_input(net, rows, step, hs, x))
+
+
+def test_a_network_without_a_formula_is_measured_too():
+    net, x = small(MLP, depth=3), randn(2, 5, 3)
+    expected = jacobian_spectrum(net, x)
+    net.pull = lambda *args: Network.pull(net, *args)
+    same(jacobian_spectrum(net, x), expected)
+
+
+def test_the_jacobian_of_an_lstm_is_that_of_torchs():
+    net, x = small(LSTM, hidden=5), randn(2, 7, 3)
+    theirs = nn.LSTM(3, 5, batch_first=True).double()
+    with torch.no_grad():
+        theirs.weight_ih_l0.copy_(net.input[0].weight)
+        theirs.bias_ih_l0.copy_(net.input[0].bias)
+        theirs.weight_hh_l0.copy_(net.recurrent[0].flatten(0, 1))
+        theirs.bias_hh_l0.zero_()
+
+    for found, example in zip(jacobian(net, x), x, strict=True):
+
+        def end(state, example=example):
+            _, state = theirs(example[None], tuple(state.view(2, 1, 1, 5)))
+            return torch.cat(state).flatten()
+
+        start = torch.zeros(10, dtype=torch.float64)
+        same(found, torch.autograd.functional.jacobian(end, start))
+
+
+def test_an_lstm_that_forgets_keeps_its_logarithms_over_784_steps():
+    """Without recurrent weights ∂c_T/∂c_0 = σ(f)^784 = 2⁻⁷⁸⁴, zero in float32; ∂/∂h_0 = 0."""
+    net, x = LSTM(1, 4, 784, 3, forget_bias=0.0), torch.zeros(2, 784, 1)
+    torch.nn.init.zeros_(net.recurrent)
+    found = jacobian_spectra(net, x)
+    c_to_c = -784 * math.log(2)
+    o_and_c = c_to_c + 0.5 * math.log(
+        1 + 0.25
+    )  # h_T = σ(o) tanh(c_T), with σ(o) = 1/2, follows c_T
+    expected = torch.tensor([o_and_c] * 3 + [-math.inf] * 3, dtype=torch.float64)
+    assert found.exact.all()
+    torch.testing.assert_close(found.logs[:, 0], expected.expand(2, 6), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["rnn", "rnn-2", "lstm", "lstm-2"])
+@pytest.mark.parametrize("gain", [0.01, 1.0])
+def test_the_input_norms_are_those_of_autograd(kind, gain):
+    net, x = wild(kind, 9).double(), randn(3, 9, 3)
+    for module, name in net.kernels():
+        orthogonal_(getattr(module, name), gain)
+    for example, logs in zip(x, input_norms(net, x), strict=True):
+
+        def end(x):
+            return net.trajectory(net.start(x[None]), x[None])[-1][0]
+
+        by_time = torch.autograd.functional.jacobian(end, example)  # (n, T, D)
+        same(logs, by_time.norm(dim=(0, 2)).log())
+
+
+def test_the_input_norms_of_an_orthogonal_linear_rnn_fall_by_the_gain_a_step():
+    net = small(RNN, depth=1, activation="linear").float()
+    orthogonal_(net.recurrent, 0.5)
+    expected = net.input[0].weight.norm().log() + math.log(0.5) * torch.arange(783, -1, -1)
+    found = input_norms(net, torch.randn(2, 784, 3))
+    torch.testing.assert_close(found, expected.detach().double().expand(2, 784), rtol=0, atol=1e-3)
+
+
+@networks
+def test_the_factors_have_the_singular_values_of_every_step(build):
+    net, x = build(), randn(2, 5, 3)
+    hs = [h.detach() for h in net.trajectory(net.start(x), x)]
+    steps = list(range(len(hs) - 1))
+    eye = torch.eye(hs[0].shape[-1], dtype=torch.float64).expand(2, -1, -1)
+    found = factor_spectra(net, x, steps)
+    for step in steps:
+        s = torch.linalg.svdvals(Network.pull(net, eye, step, hs, x))
+        torch.testing.assert_close(found[:, step].exp(), s, rtol=1e-9, atol=1e-13)
 
 
 @networks

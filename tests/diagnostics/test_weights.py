@@ -4,8 +4,9 @@ import torch
 from cases import Kernel, networks, randn, same
 from torch import nn
 
-from isogain.diagnostics.weights import kernel_gaps, kernel_spectra
+from isogain.diagnostics.weights import kernel_gaps, kernel_shapes, kernel_spectra
 from isogain.init import orthogonal_
+from isogain.linalg import polar
 
 
 class Two(Kernel):
@@ -94,3 +95,27 @@ def test_single_precision_is_measured_in_double(build):
         found = kernel_spectra(net)[name]
         assert found.dtype == torch.float64 and not found.requires_grad
         same(found, torch.from_numpy(singular_values(getattr(module, name))))
+
+
+@pytest.mark.parametrize("build", networks())
+def test_the_distance_is_that_to_the_nearest_scaled_orthogonal_matrix(build):
+    net, expected = build(), []
+    for module, name in net.kernels():
+        w = getattr(module, name).detach()
+        expected += torch.linalg.matrix_norm(w - 1.3 * polar(w)).flatten().tolist()
+    found = kernel_shapes(net, [1.3 for _ in net.kernels()])
+    same([shape["distance"] for shape in found.values()], expected)
+
+
+def test_every_matrix_may_have_its_own_gain_to_be_distant_from():
+    net = Kernel(orthogonal_(randn(2, 4, 4), gain=3.0))
+    found = kernel_shapes(net, [torch.tensor([1.5, 3.0]).view(2, 1, 1)])
+    same({name: shape["distance"] for name, shape in found.items()}, {"w/000": 3.0, "w/001": 0.0})
+
+
+def test_the_effective_rank_counts_equal_singular_values_and_ignores_the_scale():
+    q = orthogonal_(randn(3, 6, 6))
+    s = torch.tensor([[5.0] * 6, [2.0, 2, 2, 0, 0, 0], [1.0, 0, 0, 0, 0, 0]]).double()
+    found = kernel_shapes(Kernel(q * s.unsqueeze(-2)), [1.0])
+    ranks = [shape["effective_rank"] for shape in found.values()]
+    torch.testing.assert_close(ranks, [6.0, 3.0, 1.0], rtol=1e-10, atol=0)

@@ -6,6 +6,9 @@ import pytest
 import torch
 from cases import networks, parts, randn, same, small
 
+from isogain.activations import ACTIVATIONS
+from isogain.models.lstm import LSTM
+
 RECURRENT = [case for case in networks() if case.values[0].args[0].func.sequential]
 
 
@@ -63,6 +66,49 @@ def test_a_trajectory_begins_where_it_is_told_to_and_keeps_its_shape(build):
     assert {state.shape for state in hs} == {start.shape}
     assert len(hs) == 1 + (x.shape[1] if net.sequential else net.depth)
     assert net.readout(hs).shape == (3, 4)
+
+
+def gates(net, z):
+    """i, f, g, o of every layer, each (B, depth, N)."""
+    return z.unflatten(1, (net.depth, 4)).unbind(2)
+
+
+def state_after(net, h, z):
+    """The state that the network's definition makes of the one before and the pre-activations."""
+    if isinstance(net, LSTM):
+        c, (i, f, g, o) = h.unflatten(-1, (net.depth, 2, -1))[:, :, 1], gates(net, z)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        return torch.stack([torch.sigmoid(o) * torch.tanh(c), c], 2).flatten(1)
+    return elementwise(net, z).flatten(1)
+
+
+def elementwise(net, z):
+    """The network's non-linearities, applied to pre-activations (B, G, N)."""
+    if isinstance(net, LSTM):
+        i, f, g, o = gates(net, z)
+        found = [torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)]
+        return torch.stack(found, 2).flatten(1, 2)
+    beta = [net.beta] if net.activation == "modrelu" else []
+    return ACTIVATIONS[net.activation].function(z, *beta)
+
+
+@pytest.mark.parametrize("build", networks())
+def test_every_state_follows_from_its_preactivations(build):
+    net, x = build(), randn(3, 5, 3)
+    hs, zs = net.trajectory(net.start(x), x), net.preactivations(net.start(x), x)
+    same([state_after(net, h, z) for h, z in zip(hs[:-1], zs, strict=True)], hs[1:])
+
+
+@pytest.mark.parametrize("build", networks())
+def test_the_relative_slope_is_the_derivative_over_its_largest_value(build):
+    net, x = build(), randn(3, 5, 3)
+    z = net.preactivations(net.start(x), x)[-1].detach().requires_grad_()
+    grid = torch.linspace(-5, 5, 2001, dtype=torch.float64)[:, None, None].expand(-1, *z.shape[1:])
+    dense = grid.contiguous().requires_grad_()
+    derivative, all_ = (torch.autograd.grad(elementwise(net, s).sum(), s)[0] for s in (z, dense))
+    torch.testing.assert_close(
+        net.relative_slope(z), derivative / all_.amax(0), rtol=1e-6, atol=1e-9
+    )
 
 
 @pytest.mark.parametrize("build", RECURRENT)

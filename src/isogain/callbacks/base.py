@@ -1,7 +1,8 @@
 """When a diagnostic measures."""
 
 import logging
-from typing import Any
+import re
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -13,15 +14,35 @@ from isogain.ranges import at_least
 log = logging.getLogger(__name__)
 
 
-class Diagnostic(pl.Callback):
-    """Calls `measure` before the first update, every `every` steps, and after the last one.
+class Every(NamedTuple):
+    """How often: `500` steps, or at the end of every "1 epoch", "2 epochs"."""
 
-    Only rank zero measures. What cannot be computed is said once in the log and left out; training
-    goes on.
+    count: int
+    epochs: bool = False
+
+    @classmethod
+    def of(cls, every: int | str) -> "Every":
+        found = re.fullmatch(r"(-?\d+)(?: (step|epoch)s?)?", str(every).strip())
+        if not found:
+            raise ValueError(f'every must be a number of steps or "<number> epochs", got {every}')
+        return cls(int(at_least("every", int(found[1]), 1)), found[2] == "epoch")
+
+    def due(self, trainer: pl.Trainer) -> bool:
+        """Within the last batch of such an epoch, or where the steps done are a multiple."""
+        if self.epochs:
+            return trainer.is_last_batch and (trainer.current_epoch + 1) % self.count == 0
+        return trainer.global_step % self.count == 0
+
+
+class Diagnostic(pl.Callback):
+    """Calls `measure` before the first update (`at_start`), every `every` (see `Every`), and after the last one.
+
+    Only rank zero measures, with its own random numbers. What cannot be computed (not finite, out of memory) is
+    said once in the log, noted in the summary as `failed/<name>`, the first such step, and left out; training goes on.
     """
 
-    def __init__(self, every: int) -> None:
-        self.every = int(at_least("every", every, 1))
+    def __init__(self, every: int | str, at_start: bool = True) -> None:
+        self.every, self.at_start = Every.of(every), at_start
         self._measured_at = -1
         self._warned = False
 
@@ -29,11 +50,11 @@ class Diagnostic(pl.Callback):
         raise NotImplementedError
 
     def on_train_start(self, trainer: pl.Trainer, learner: Learner) -> None:
-        if trainer.global_step == 0:
+        if trainer.global_step == 0 and self.at_start:
             self._measure_once(trainer, learner)
 
     def on_train_batch_end(self, trainer: pl.Trainer, learner: Learner, *args: Any) -> None:
-        if trainer.global_step % self.every == 0:
+        if self.every.due(trainer):
             self._measure_once(trainer, learner)
 
     def on_train_end(self, trainer: pl.Trainer, learner: Learner) -> None:
@@ -50,11 +71,18 @@ class Diagnostic(pl.Callback):
         if not trainer.is_global_zero or trainer.global_step == self._measured_at:
             return
         self._measured_at = trainer.global_step
+        devices = [learner.device] if learner.device.type == "cuda" else []
         try:
-            with cached():  # a re-parametrised kernel is computed once a measurement
+            with cached(), torch.random.fork_rng(devices):  # each kernel is computed once
+                torch.manual_seed(0)
                 self.measure(trainer, learner)
-        except torch.linalg.LinAlgError as error:
-            if not self._warned:
-                reason = str(error).splitlines()[0]
-                log.warning("%s at step %d: %s", type(self).__name__, trainer.global_step, reason)
-            self._warned = True
+        except (RuntimeError, MemoryError) as error:  # RuntimeErrors: LinAlgError, OutOfMemoryError
+            self._tell(trainer, learner, error)
+
+    def _tell(self, trainer: pl.Trainer, learner: Learner, error: Exception) -> None:
+        name = type(self).__name__
+        learner.metrics.setdefault(f"failed/{name}", trainer.global_step)
+        if not self._warned:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            log.warning("%s at step %d: %s", name, trainer.global_step, reason)
+        self._warned = True

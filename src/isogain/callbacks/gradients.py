@@ -1,24 +1,49 @@
-"""Gradient norms by layer and gate, before regulariser and clipping."""
+"""Gradients by layer, gate and time step, before regulariser and clipping."""
 
 from typing import Any
 
 import pytorch_lightning as pl
 
-from isogain.diagnostics.gradients import gradient_norms
+from isogain.callbacks.base import Diagnostic, Every
+from isogain.diagnostics.gradients import gradient_norms, gradient_ratios, signal_gradient_norms
 from isogain.learner import Learner
 from isogain.ranges import at_least
-from isogain.record import record
+from isogain.record import Spectrum, record
 
 
 class GradientNorms(pl.Callback):
-    """Every `every` steps `grad/<matrix or parameter>`: 2-norm of the gradient at the weights of that step."""
+    """Every `every` `grad/<matrix or parameter>`: 2-norm of the gradient at the weights of that step.
 
-    def __init__(self, every: int = 125) -> None:
-        self.every = int(at_least("every", every, 1))
+    And `grad_ratio/...`, the same in units of the weight's norm.
+    """
+
+    def __init__(self, every: int | str = 125) -> None:
+        self.every = Every.of(every)
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, learner: Learner, *args: Any) -> None:
-        if trainer.is_global_zero and trainer.global_step % self.every == 0:
-            record(
-                trainer,
-                {f"grad/{name}": norm for name, norm in gradient_norms(learner.net).items()},
-            )
+        if trainer.is_global_zero and (trainer.global_step == 0 or self.every.due(trainer)):
+            norms, ratios = gradient_norms(learner.net), gradient_ratios(learner.net)
+            scalars = {f"grad/{name}": norm for name, norm in norms.items()}
+            record(trainer, scalars | {f"grad_ratio/{name}": r for name, r in ratios.items()})
+
+
+class SignalGradients(Diagnostic):
+    """Every `every` log ‖∂loss/∂h_l‖ of every layer or time step l, on the first `examples` validation examples.
+
+    `signal_grad/log` in spectra.npz; as scalars its mean over examples at l = 0, `signal_grad/log_first`, and at L,
+    `signal_grad/log_last`: how far a gradient vanishes or explodes on its way.
+    """
+
+    def __init__(self, every: int | str = 500, examples: int = 8, at_start: bool = True) -> None:
+        super().__init__(every, at_start)
+        self.examples = int(at_least("examples", examples, 1))
+
+    def measure(self, trainer: pl.Trainer, learner: Learner) -> None:
+        x, y = trainer.datamodule.probe(self.examples)
+        logs = signal_gradient_norms(learner.net, x, y, learner.loss).numpy()
+        ends = {
+            "signal_grad/log_first": logs[:, 0].mean(),
+            "signal_grad/log_last": logs[:, -1].mean(),
+        }
+        profile = Spectrum(logs, axes=("example", "place"))
+        record(trainer, {k: float(v) for k, v in ends.items()}, {"signal_grad/log": profile})

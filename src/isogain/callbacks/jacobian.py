@@ -2,42 +2,121 @@
 
 import numpy as np
 import pytorch_lightning as pl
+from torch import Tensor
 
 from isogain.callbacks.base import Diagnostic
-from isogain.diagnostics.jacobian import jacobian_spectrum
+from isogain.diagnostics.extremes import jacobian_extremes
+from isogain.diagnostics.jacobian import jacobian_spectra
 from isogain.learner import Learner
+from isogain.models.base import Network
 from isogain.ranges import at_least
 from isogain.record import Spectrum, record
 
 EDGES = np.geomspace(1e-6, 1e3, 65)  # 64 bins, an equal ratio each
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+KEPT = (
+    "mean_square",
+    "log_max",
+    "log_min",
+    "condition",
+    "exact",
+    "limit",
+    "matrix_free",
+    "q05",
+    "q50",
+    "q95",
+)
 
 
 class JacobianSpectrum(Diagnostic):
-    """Every `every` steps, on the first `examples` validation examples: the same all through a run.
+    """Every `every`, on the first `examples` validation examples: the same all through a run.
 
-    Logs all singular values s as `jacobian/spectrum`, and of them `jacobian/...`: quantiles `q05` …
-    `q95`, `mean_square` (χ^L in mean-field theory), `log_max` and `log_min` (natural), `condition`,
-    the median over examples of s_max/s_min. Values that float64 cannot resolve are 0 in the
-    spectrum and make `log_min` and `condition` absent; `resolved` is the share of the others.
+    Logs all singular values s as `jacobian/spectrum` and log s as `jacobian/log_spectrum`, and of them
+    `jacobian/...`: quantiles `q05` … `q95`, `mean_square` (χ^L in mean-field theory), `log_max`, `log_min` and
+    `log_condition` (natural; the latter and `condition` are medians over examples). Exact zeros make `log_min` and
+    `condition` absent; `resolved` is the share of the others, `exact` that of the examples measured exactly, those
+    with a condition number of the plain product above `limit`.
+
+    `spans` more, from as many l on, are in `jacobian/by_start`: log σ(∂h_L/∂h_l), of the l in `jacobian/starts`.
+    Of a state larger than `largest` only `log_max` and, as a bound, `log_min` are measured, without forming the
+    matrix.
     """
 
-    def __init__(self, every: int = 500, examples: int = 8) -> None:
-        super().__init__(every)
+    def __init__(
+        self,
+        every: int | str = 500,
+        examples: int = 4,
+        spans: int = 4,
+        largest: int = 2048,
+        at_start: bool = True,
+    ) -> None:
+        super().__init__(every, at_start)
         self.examples = int(at_least("examples", examples, 1))
+        self.spans = int(at_least("spans", spans, 0))
+        self.largest = int(at_least("largest", largest, 1))
 
     def measure(self, trainer: pl.Trainer, learner: Learner) -> None:
         x, _ = trainer.datamodule.probe(self.examples)
-        logs = jacobian_spectrum(learner.net, x).cpu().numpy()
-        scalars = {f"jacobian/{name}": value for name, value in statistics(logs).items()}
-        kept = ("mean_square", "log_max", "log_min", "condition", "q05", "q50", "q95")
-        learner.metrics |= {name: scalars.get(name) for name in (f"jacobian/{k}" for k in kept)}
-        record(trainer, scalars, {"jacobian/spectrum": Spectrum(np.exp(logs), EDGES)})
+        state = learner.net.start(x[:1])
+        if state.shape[-1] > self.largest:
+            self._extremes(trainer, learner, x)
+            return
+        starts = spread(self.spans, steps(learner.net, x))
+        found = jacobian_spectra(learner.net, x, starts)
+        logs = found.logs[:, 0].numpy()
+        used = {"exact": found.exact[:, 0].double().mean().item(), "limit": found.limit}
+        values = statistics(logs) | used
+        arrays = {
+            "spectrum": Spectrum(np.exp(logs), EDGES, ("example", "value")),
+            "log_spectrum": Spectrum(logs, axes=("example", "value")),
+            "exact": Spectrum(found.exact.numpy(), axes=("example", "start")),
+            "starts": Spectrum(np.array(starts), axes=("start",)),
+        }
+        if self.spans:
+            arrays["by_start"] = Spectrum(found.logs.numpy(), axes=("example", "start", "value"))
+        self._record(trainer, learner, values, arrays)
+
+    def _extremes(self, trainer: pl.Trainer, learner: Learner, x: Tensor) -> None:
+        largest, least = jacobian_extremes(learner.net, x).T
+        values = {
+            "log_max": largest.max().item(),
+            "log_min": least.min().item(),
+            "matrix_free": 1.0,
+        }
+        self._record(trainer, learner, values, {})
+
+    def _record(
+        self,
+        trainer: pl.Trainer,
+        learner: Learner,
+        values: dict[str, float],
+        arrays: dict[str, Spectrum],
+    ) -> None:
+        named = {f"jacobian/{name}": value for name, value in values.items()}
+        learner.metrics |= {f"jacobian/{name}": named.get(f"jacobian/{name}") for name in KEPT}
+        record(trainer, named, {f"jacobian/{name}": array for name, array in arrays.items()})
+
+
+def steps(net: Network, x: Tensor) -> int:
+    """L, the number of layers or time steps."""
+    return x.shape[1] if net.sequential else net.depth
+
+
+def spread(spans: int, length: int) -> list[int]:
+    """0, and `spans` further starts l with L − l evenly spread in its logarithm, as far as there are as many."""
+    lags = np.unique(np.geomspace(1, length, spans + 1).round().astype(int))[:-1] if spans else []
+    return [0, *sorted(length - int(lag) for lag in lags)]
 
 
 def statistics(logs: np.ndarray) -> dict[str, float]:
     """Scalars of a spectrum given as natural logarithms, (examples, n) descending; what is not finite is left out."""
+    with np.errstate(over="ignore", invalid="ignore"):  # beyond float64: left out
+        return _statistics(logs)
+
+
+def _statistics(logs: np.ndarray) -> dict[str, float]:
     s, zero_free = np.exp(logs), np.isfinite(logs[:, 0]).all()
+    condition = np.median(logs[:, 0] - logs[:, -1]) if zero_free else np.inf
     values = {
         f"q{round(100 * q):02d}": v
         for q, v in zip(QUANTILES, np.quantile(s, QUANTILES), strict=True)
@@ -46,7 +125,8 @@ def statistics(logs: np.ndarray) -> dict[str, float]:
         "mean_square": np.square(s).mean(),
         "log_max": logs.max(),
         "log_min": logs.min(),
-        "condition": np.exp(np.median(logs[:, 0] - logs[:, -1])) if zero_free else np.inf,
+        "log_condition": condition,
+        "condition": np.exp(condition),
         "resolved": np.isfinite(logs).mean(),
     }
     return {name: float(v) for name, v in values.items() if np.isfinite(v)}

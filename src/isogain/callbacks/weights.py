@@ -6,20 +6,18 @@ import torch
 from torch import Tensor
 
 from isogain.callbacks.base import Diagnostic
-from isogain.diagnostics.weights import kernel_gaps, kernel_spectra
+from isogain.diagnostics.weights import kernel_gaps, kernel_shapes, kernel_spectra
 from isogain.learner import Learner
 from isogain.record import Spectrum, record
 
 EDGES = np.geomspace(1e-2, 1e1, 65)  # 64 bins, an equal ratio each
 
 
-class WeightSpectrum(Diagnostic):
-    """Every `every` steps: `gap/<matrix>`, their largest as `gap/max`, `weights/<kernel>`, all
-    singular values, `gain`, and what the regulariser reports.
-    """
+class OrthogonalityGap(Diagnostic):
+    """Every `every`: `gap/<matrix>`, their largest as `gap/max`, `gain`, and what the regulariser reports."""
 
-    def __init__(self, every: int = 125) -> None:
-        super().__init__(every)
+    def __init__(self, every: int | str = 250, at_start: bool = True) -> None:
+        super().__init__(every, at_start)
 
     def measure(self, trainer: pl.Trainer, learner: Learner) -> None:
         gains = learner.gains()
@@ -28,11 +26,25 @@ class WeightSpectrum(Diagnostic):
         worst = max(largest, learner.metrics.get("gap/worst", largest))
         told = learner.reg.report() | gain_statistics(gains)
         learner.metrics |= {"gap/final": largest, "gap/worst": worst} | told
+        record(trainer, {f"gap/{k}": v for k, v in gaps.items()} | {"gap/max": largest} | told)
+
+
+class WeightSpectrum(Diagnostic):
+    """Every `every`: `weights/<kernel>`, all singular values, and of them `distance/<matrix>` to g·Stiefel and
+    `effective_rank/<matrix>`.
+    """
+
+    def __init__(self, every: int | str = 500, at_start: bool = True) -> None:
+        super().__init__(every, at_start)
+
+    def measure(self, trainer: pl.Trainer, learner: Learner) -> None:
+        found = kernel_spectra(learner.net)
+        shapes = kernel_shapes(learner.net, learner.gains(), found)
+        scalars = {f"{k}/{label}": v for label, shape in shapes.items() for k, v in shape.items()}
         spectra = {
-            f"weights/{k}": Spectrum(s.cpu().numpy(), EDGES)
-            for k, s in kernel_spectra(learner.net).items()
+            f"weights/{name}": Spectrum(s.cpu().numpy(), EDGES, ("matrix", "value"))
+            for name, s in found.items()
         }
-        scalars = {f"gap/{k}": v for k, v in gaps.items()} | {"gap/max": largest} | told
         record(trainer, scalars, spectra)
 
 

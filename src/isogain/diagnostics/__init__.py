@@ -1,7 +1,45 @@
 """Measurements on a network: pure functions that know nothing of training loops or files."""
 
-from isogain.diagnostics.gradients import gradient_norms
-from isogain.diagnostics.jacobian import jacobian, jacobian_spectrum
-from isogain.diagnostics.weights import kernel_gaps, kernel_spectra
+from isogain.diagnostics.bound import FisherBound, fisher_bound
+from isogain.diagnostics.extremes import jacobian_extremes
+from isogain.diagnostics.fisher import Curvature, curvature, fisher_eigenvalues, ntk_spectrum
+from isogain.diagnostics.gradients import (
+    gradient_norms,
+    gradient_ratios,
+    signal_gradient_norms,
+)
+from isogain.diagnostics.jacobian import (
+    Spectra,
+    factor_spectra,
+    input_norms,
+    jacobian,
+    jacobian_spectra,
+    jacobian_spectrum,
+)
+from isogain.diagnostics.signals import Signals, correlations, signals
+from isogain.diagnostics.weights import kernel_gaps, kernel_shapes, kernel_spectra
 
-__all__ = ["gradient_norms", "jacobian", "jacobian_spectrum", "kernel_gaps", "kernel_spectra"]
+__all__ = [
+    "Curvature",
+    "FisherBound",
+    "Signals",
+    "Spectra",
+    "correlations",
+    "curvature",
+    "factor_spectra",
+    "fisher_bound",
+    "fisher_eigenvalues",
+    "gradient_norms",
+    "gradient_ratios",
+    "input_norms",
+    "jacobian",
+    "jacobian_extremes",
+    "jacobian_spectra",
+    "jacobian_spectrum",
+    "kernel_gaps",
+    "kernel_shapes",
+    "kernel_spectra",
+    "ntk_spectrum",
+    "signal_gradient_norms",
+    "signals",
+]

@@ -1,6 +1,10 @@
-"""Norms of the gradient by layer and gate."""
+"""Norms of gradients: of the parameters by layer and gate, and of the signal at every layer or time step."""
+
+import copy
+from collections.abc import Callable, Iterator
 
 import torch
+from torch import Tensor
 
 from isogain.models.base import Network
 
@@ -11,15 +15,57 @@ def gradient_norms(net: Network) -> dict[str, float]:
 
     One transfer from the device, however many parameters.
     """
+    return _norms((labels, p.grad) for labels, p in _labelled(net))
+
+
+def gradient_ratios(net: Network) -> dict[str, float]:
+    """‖gradient‖/‖weight‖ for all that `gradient_norms` names; absent where the weight is zero."""
+    weights = _norms((labels, p.detach()) for labels, p in _labelled(net))
+    return {
+        name: norm / weights[name] for name, norm in gradient_norms(net).items() if weights[name]
+    }
+
+
+def signal_gradient_norms(
+    net: Network, x: Tensor, y: Tensor, loss: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """log ‖∂loss/∂h_l‖ for l = 0 … L, each example's own mean loss: (B, L + 1), float64.
+
+    The vanishing and exploding profile of Pascanu, Mikolov and Bengio 2013, section 2.
+    """
+    precise = copy.deepcopy(net).double().requires_grad_(False)
+    x = x.double()
+    with torch.enable_grad():
+        hs = precise.trajectory(precise.start(x).requires_grad_(), x)
+        total = sum(loss(out, target) for out, target in _examples(precise.readout(hs), y))
+        grads = torch.autograd.grad(total, hs, materialize_grads=True)
+    return torch.stack([_log_norms(grad) for grad in grads], 1).cpu()
+
+
+def _log_norms(rows: Tensor) -> Tensor:
+    """log ‖r‖ of rows whose squares may underflow: (B, n) -> (B,)."""
+    largest = rows.abs().amax(-1, keepdim=True)
+    unit = rows / largest.where(largest > 0, 1)
+    return unit.norm(dim=-1).log() + largest.squeeze(-1).log()
+
+
+def _examples(out: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of one example, so that the loss of each has the weight it has alone."""
+    return zip(out.split(1), y.split(1), strict=True)
+
+
+def _labelled(net: Network) -> Iterator[tuple[list[str], Tensor]]:
+    """The parameters that have a gradient, and one label a matrix (kernels) or one."""
     kernels = {id(w): name for name, w in net.named_kernels()}
-    labels, norms = [], []
     for name, p in net.named_parameters():
-        if p.grad is None:
-            continue
-        if id(p) in kernels:
-            labels += net.labels(kernels[id(p)], p)
-            norms.append(torch.linalg.matrix_norm(p.grad).flatten())
-        else:
-            labels.append(name.replace(".", "/"))
-            norms.append(torch.linalg.vector_norm(p.grad).view(1))
+        if p.grad is not None:
+            name_ = kernels.get(id(p))
+            yield (net.labels(name_, p) if name_ else [name.replace(".", "/")]), p
+
+
+def _norms(labelled: Iterator[tuple[list[str], Tensor]]) -> dict[str, float]:
+    labels, norms = [], []
+    for names, values in labelled:
+        labels += names
+        norms.append(torch.linalg.vector_norm(values.reshape(len(names), -1), dim=1))
     return dict(zip(labels, torch.cat(norms).tolist(), strict=True)) if labels else {}

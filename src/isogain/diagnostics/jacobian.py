@@ -1,43 +1,182 @@
-"""The input-output Jacobian ∂h_L/∂h_0 of a network, one matrix an example.
+"""Singular values of ∂h_L/∂h_l, the Jacobian of a network's trajectory, one matrix an example.
 
-Axes: B examples, n state size. All n rows of a block of examples travel back together, so that
-every layer or time step costs one product of an (n·block, n) matrix.
+Axes: B examples, S starts l, n state size, T time steps. All n rows of a block of examples go from
+h_L back to h_0 together, one product of (n·block, n) matrices a layer or time step, and are
+∂h_L/∂h_l at every l on their way.
 """
 
 import copy
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.utils.parametrize import cached
 
-from isogain.linalg import check_finite
+from isogain.cores import each
 from isogain.models.base import Network
+from isogain.products import Graded, log_singular_values
 
 BLOCK = 8  # examples at once: more fall out of a CPU's cache
+RESCALE = 16  # steps from one power of two taken out of the rows to the next
+ROUNDING = 1e-2  # relative error that a plain product's least singular value may have
 
 
-def jacobian(net: Network, x: Tensor) -> Tensor:
-    """∂h_L/∂h_0 of `net.trajectory` by autograd, in the network's precision; (B, n, n)."""
-    return torch.cat([_block(net, part) for part in x.split(BLOCK)])
+class Spectra(NamedTuple):
+    """Natural logarithms of singular values, descending (B, S, n), and which of them are `exact` (B, S).
+
+    The others are of a plain product in the network's precision, with a condition number below `limit`.
+    """
+
+    logs: Tensor
+    exact: Tensor
+    limit: float
 
 
 def jacobian_spectrum(net: Network, x: Tensor) -> Tensor:
-    """Natural logarithms of the singular values of ∂h_L/∂h_0, descending, in float64; (B, n).
+    """Natural logarithms of the singular values of ∂h_L/∂h_0, descending, in float64; (B, n)."""
+    return jacobian_spectra(net, x).logs[:, 0]
 
-    A singular value below n·ε times the largest of its matrix (ε = 2.2e-16) is rounding noise of
-    the product and comes back as −inf. Raises torch.linalg.LinAlgError where the Jacobian is not
-    finite.
+
+def jacobian_spectra(net: Network, x: Tensor, starts: Sequence[int] = (0,)) -> Spectra:
+    """log σ(∂h_L/∂h_l) for every l in `starts`, 0 <= l < L: of any size, −inf where it is singular.
+
+    A plain product, and for the examples that are too ill-conditioned for it graded QR decompositions
+    in float64 (see `products`). Raises torch.linalg.LinAlgError where a Jacobian is not finite.
     """
-    precise = copy.deepcopy(net).double().requires_grad_(False)
-    matrices = jacobian(precise, x.double())
-    check_finite(matrices)
-    s = torch.linalg.svdvals(matrices)
-    noise = s[:, :1] * s.shape[-1] * torch.finfo(s.dtype).eps
-    return s.log().masked_fill(s <= noise, -torch.inf)
+    plain, single = _at_least_single(net, x)
+    with torch.no_grad(), cached():
+        found = [_plain_spectra(plain, *block, starts) for block in _blocks(plain, single)]
+        logs, exact = torch.cat([f.logs for f in found]), torch.cat([f.exact for f in found])
+        again = exact.any(1).nonzero().flatten().tolist()
+        if again:
+            own = [[start for start, e in zip(starts, exact[i], strict=True) if e] for i in again]
+            logs[exact] = torch.cat(_exact_logs(net, x[again], own))
+    return Spectra(logs, exact, found[0].limit)
 
 
-@torch.enable_grad()
-def _block(net: Network, x: Tensor) -> Tensor:
-    h = net.start(x).detach().requires_grad_()
-    end = net.trajectory(h, x)[-1]
-    rows = torch.eye(h.shape[-1], dtype=h.dtype, device=h.device)[:, None].expand(-1, *h.shape)
-    return torch.autograd.grad(end, h, rows, is_grads_batched=True)[0].transpose(0, 1)
+def jacobian(net: Network, x: Tensor) -> Tensor:
+    """∂h_L/∂h_0 as a plain product in the network's precision; (B, n, n)."""
+    with torch.no_grad(), cached():
+        ends = [next(_sweep(net, *block, [0])) for block in _blocks(net, x)]
+        return torch.cat([rows * scale.exp().to(rows) for _, rows, scale in ends])
+
+
+def factor_spectra(net: Network, x: Tensor, at: Sequence[int]) -> Tensor:
+    """log σ(∂h_{l+1}/∂h_l), descending, for every l in `at`, in float64; (B, S, n)."""
+    precise = copy.deepcopy(net).double()
+    with torch.no_grad(), cached():
+        found = [
+            [log_singular_values([precise.pull(_eye(hs[0]), step, hs, part)]) for step in at]
+            for hs, part in _blocks(precise, x.double())
+        ]
+    return torch.cat([torch.stack(logs, 1) for logs in found])
+
+
+def input_norms(net: Network, x: Tensor) -> Tensor:
+    """log ‖∂h_T/∂x_t‖_F of a sequential network for t = 1 … T; (B, T)."""
+    net, x = _at_least_single(net, x)
+    with torch.no_grad(), cached():
+        return torch.cat([_input_norms(net, *block) for block in _blocks(net, x)])
+
+
+def _input_norms(net: Network, hs: list[Tensor], x: Tensor) -> Tensor:
+    rows, scale, norms = _eye(hs[0]), _no_scale(hs[0]), []
+    for step in reversed(range(len(hs) - 1)):
+        into_x = net.pull_input(rows, step, hs, x)
+        norms.append(torch.linalg.matrix_norm(into_x).double().log() + scale.flatten())
+        rows, scale = _rescaled(net.pull(rows, step, hs, x), scale)
+    return torch.stack(norms[::-1], 1).cpu()
+
+
+def _plain_spectra(net: Network, hs: list[Tensor], x: Tensor, starts: Sequence[int]) -> Spectra:
+    found, n = {}, hs[0].shape[-1]
+    limit = ROUNDING / (n**0.5 * torch.finfo(hs[0].dtype).eps)
+    for step, rows, scale in _sweep(net, hs, x, starts):
+        finite = rows.isfinite().all(2).all(1).view(-1, 1, 1)
+        s = torch.linalg.svdvals(rows.double().where(finite, 0))
+        found[step] = s.log() + scale.view(-1, 1), ~(s[:, -1] * limit > s[:, 0])  # True for NaN
+    logs, exact = zip(*(found[step] for step in starts), strict=True)
+    return Spectra(torch.stack(logs, 1).cpu(), torch.stack(exact, 1).cpu(), limit)
+
+
+def _sweep(
+    net: Network, hs: list[Tensor], x: Tensor, starts: Sequence[int]
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """(l, R (B, n, n), c (B, 1, 1)) with ∂h_L/∂h_l = eᶜ R at every l in `starts`, the last first."""
+    rows, scale = _eye(hs[0]), _no_scale(hs[0])
+    for step in reversed(range(min(starts), len(hs) - 1)):
+        rows = net.pull(rows, step, hs, x)
+        if step % RESCALE == 0:
+            rows, scale = _rescaled(rows, scale)
+        if step in starts:
+            yield step, rows, scale
+
+
+def _rescaled(rows: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """A power of two goes from every example's rows to its scale."""
+    exponent = rows.abs().amax((1, 2), keepdim=True).frexp().exponent.clamp(-120, 120)
+    return rows.ldexp(-exponent), scale + exponent.double() * math.log(2)
+
+
+def _exact_logs(net: Network, x: Tensor, starts: Sequence[Sequence[int]]) -> list[Tensor]:
+    """log σ(∂h_L/∂h_l) by graded QR decompositions, for every example's own l; (S, n) each."""
+    net, x = copy.deepcopy(net).double(), x.double()
+    hs = net.trajectory(net.start(x), x)
+
+    def of_example(i: int) -> Tensor:
+        one = slice(i, i + 1)
+        return _graded_logs(net, [h[one] for h in hs], x[one], starts[i])
+
+    return each(of_example, len(x))
+
+
+@torch.no_grad()
+def _graded_logs(net: Network, hs: list[Tensor], x: Tensor, starts: Sequence[int]) -> Tensor:
+    """log σ(∂h_L/∂h_l) of one example, of the product of the transposed factors, the last first; (S, n)."""
+    product, found, end = Graded(hs[0].shape[-1]), {}, len(hs) - 1
+    while end > min(starts):
+        begin = max(end - product.size, max(step for step in starts if step < end))
+        _absorb(product, net, range(begin, end)[::-1], hs, x)
+        end = begin
+        if end in starts:
+            found[end] = product.logs()
+    return torch.stack([found[step] for step in starts])
+
+
+def _absorb(product: Graded, net: Network, steps: range, hs: list[Tensor], x: Tensor) -> None:
+    """Multiply by the factors of `steps`."""
+
+    def factors() -> Iterator[Tensor]:
+        for step in steps:
+            yield net.pull(_eye(hs[0]), step, hs, x)[0].mT.cpu()
+
+    rows = product.frame.mT.unsqueeze(0).to(hs[0])
+    for step in steps:
+        rows = net.pull(rows, step, hs, x)
+    product.absorb(rows[0].mT.cpu(), len(steps), factors)
+
+
+def _blocks(net: Network, x: Tensor) -> Iterator[tuple[list[Tensor], Tensor]]:
+    """The trajectory of all examples, and then a few of them at a time: ([h_0, …, h_L], x)."""
+    hs = net.trajectory(net.start(x), x)
+    for i in range(0, len(x), BLOCK):
+        yield [h[i : i + BLOCK] for h in hs], x[i : i + BLOCK]
+
+
+def _eye(h: Tensor) -> Tensor:
+    n = h.shape[-1]
+    return torch.eye(n, dtype=h.dtype, device=h.device).repeat(len(h), 1, 1)
+
+
+def _no_scale(h: Tensor) -> Tensor:
+    return torch.zeros(len(h), 1, 1, dtype=torch.float64, device=h.device)
+
+
+def _at_least_single(net: Network, x: Tensor) -> tuple[Network, Tensor]:
+    """The network, or a copy in float32 where its precision is below that, and x in the same."""
+    dtypes = {p.dtype for p in net.parameters()}
+    if dtypes & {torch.float16, torch.bfloat16}:
+        net, dtypes = copy.deepcopy(net).float(), {torch.float32}
+    return net, x.to(dtypes.pop()) if len(dtypes) == 1 else x

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from isogain.cores import each
 from isogain.linalg import orthogonality_gap
 from isogain.models.base import Network
 
@@ -13,9 +14,16 @@ from isogain.models.base import Network
 def kernel_spectra(net: Network) -> dict[str, Tensor]:
     """Singular values of every kernel, in float64; name -> (matrices, min(n, k)), descending."""
     return {
-        name: torch.linalg.svdvals(w.double()).reshape(-1, min(w.shape[-2:]))
+        name: _singular_values(w.double().reshape(-1, *w.shape[-2:]))
         for name, w in net.named_kernels()
     }
+
+
+def _singular_values(w: Tensor) -> Tensor:
+    """Of a stack (m, n, k); a CPU takes a matrix a core."""
+    if not w.is_cpu:
+        return torch.linalg.svdvals(w)
+    return torch.stack(each(lambda i: torch.linalg.svdvals(w[i]), len(w)))
 
 
 @torch.no_grad()
@@ -29,3 +37,25 @@ def kernel_gaps(net: Network, gains: Sequence[float | Tensor]) -> dict[str, floa
         found = orthogonality_gap(w.double(), gain.double() if isinstance(gain, Tensor) else gain)
         gaps |= zip(net.labels(name, w), found.flatten().tolist(), strict=True)
     return gaps
+
+
+@torch.no_grad()
+def kernel_shapes(
+    net: Network, gains: Sequence[float | Tensor], spectra: dict[str, Tensor] | None = None
+) -> dict[str, dict[str, float]]:
+    """By label, of each matrix's m singular values s: `distance` to g·Stiefel, √Σ(s − g)², and `effective_rank`.
+
+    The `spectra` are those of `kernel_spectra`, if they are known.
+    The distance is Frobenius's, to the nearest W with WᵀW = g²I: Higham 1986, section 2. The effective rank is
+    exp(−Σ p log p) with p = s/Σs, between 1 and m: Roy and Vetterli 2007, definition 1.
+    """
+    found: dict[str, dict[str, float]] = {}
+    spectra = kernel_spectra(net) if spectra is None else spectra
+    for (name, w), gain in zip(net.named_kernels(), gains, strict=True):
+        s = spectra[name]
+        g = gain.double().reshape(-1, 1) if isinstance(gain, Tensor) else gain
+        distances = (s - g).norm(dim=-1).tolist()
+        ranks = torch.special.entr(s / s.sum(-1, keepdim=True)).sum(-1).exp().tolist()
+        for label, distance, rank in zip(net.labels(name, w), distances, ranks, strict=True):
+            found[label] = {"distance": distance, "effective_rank": rank}
+    return found

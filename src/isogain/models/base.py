@@ -5,17 +5,29 @@ Axes: B batch, T time steps, D features a step, N hidden units, L layers.
 
 from collections.abc import Iterator
 from itertools import product
+from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from isogain.ranges import at_least
+
+
+class Affine(NamedTuple):
+    """One use of weights in a forward pass: z = Σ W a + b over the `inputs` a; each a is (B, k), z (B, n).
+
+    Without inputs z is a bias alone, that of modReLU.
+    """
+
+    inputs: tuple[Tensor, ...]
+    z: Tensor
 
 
 class Network(nn.Module):
     """A signal h_0 → h_1 → … → h_L, read out at the end.
 
     `length` is T: an MLP sees the steps side by side, a recurrent network one by one (and works at
-    any other T too). `sequential` networks need a time axis, (B, T, D).
+    any other T too). `sequential` networks need a time axis, (B, T, D), and share their weights over it.
     """
 
     sequential: bool = False
@@ -26,21 +38,66 @@ class Network(nn.Module):
         self.hidden = int(at_least("hidden", hidden, 1))
         self.depth = int(at_least("depth", depth, 1))
 
-    def start(self, x: Tensor) -> Tensor:
-        """h_0, the state that the trajectory begins with; (B, state size)."""
+    def entry(self, x: Tensor) -> tuple[list[Affine], Tensor]:
+        """The affine maps on the way to h_0, and h_0, (B, state size)."""
         raise NotImplementedError
 
-    def trajectory(self, h: Tensor, x: Tensor) -> list[Tensor]:
-        """[h_0, …, h_L] from h = h_0: the plain definition, which diagnostics differentiate."""
+    def steps(self, h: Tensor, x: Tensor) -> Iterator[tuple[list[Affine], Tensor]]:
+        """The affine maps on the way to h_l, and h_l, for l = 1 … L from h = h_0: the network's plain definition."""
         raise NotImplementedError
+
+    def top(self, hs: list[Tensor]) -> Tensor:
+        """The part of a trajectory that the output layer reads; (B, N)."""
+        raise NotImplementedError
+
+    def relative_slope(self, z: Tensor) -> Tensor:
+        """φ'(z) over its largest value, of `preactivations` z (B, G, N)."""
+        raise NotImplementedError
+
+    def start(self, x: Tensor) -> Tensor:
+        """h_0, the state that the trajectory begins with; (B, state size)."""
+        return self.entry(x)[1]
+
+    def trajectory(self, h: Tensor, x: Tensor) -> list[Tensor]:
+        """[h_0, …, h_L] from h = h_0, which diagnostics differentiate."""
+        return [h, *(state for _, state in self.steps(h, x))]
+
+    def preactivations(self, h: Tensor, x: Tensor) -> list[Tensor]:
+        """[z_1, …, z_L], to which each step applies its non-linearities; (B, G, N) with a row for each of
+        its matrices: layers, and within them an LSTM's gates.
+        """
+        return [
+            torch.cat([m.z.unflatten(-1, (-1, self.hidden)) for m in maps if m.inputs], 1)
+            for maps, _ in self.steps(h, x)
+        ]
 
     def readout(self, hs: list[Tensor]) -> Tensor:
         """Logits from a trajectory; (B, n_out)."""
-        raise NotImplementedError
+        return self.output(self.top(hs))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits by the fastest path; equals readout(trajectory(start(x), x)) in value and gradient."""
         return self.readout(self.trajectory(self.start(x), x))
+
+    def pull(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
+        """R ∂h_{l+1}/∂h_l at l = `step` of the trajectory `hs` of x, an example each: (B, m, n) -> (B, m, n).
+
+        By autograd where a network has no formula of its own: this is the definition.
+        """
+        with torch.enable_grad():
+            if self.sequential:
+                h = hs[step].detach().requires_grad_()
+                end = self.trajectory(h, x[:, step : step + 1])[-1]
+            else:
+                h, end = self.trajectory(hs[0].detach().requires_grad_(), x)[step : step + 2]
+        return _backward(end, h, rows)
+
+    def pull_input(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
+        """R ∂h_{l+1}/∂x_{l+1} of a sequential network, likewise: (B, m, n) -> (B, m, D)."""
+        with torch.enable_grad():
+            now = x[:, step : step + 1].detach().requires_grad_()
+            end = self.trajectory(hs[step].detach(), now)[-1]
+        return _backward(end, now, rows).squeeze(-2)
 
     def kernels(self) -> Iterator[tuple[nn.Module, str]]:
         """The matrices under study, as (module, parameter name); each parameter is (..., n, k)."""
@@ -56,3 +113,9 @@ class Network(nn.Module):
         """One label a matrix of the kernel `w` called `name`, in row-major order of its leading axes."""
         places = product(*(range(n) for n in w.shape[:-2]))
         return ["/".join([name, *(f"{i:03d}" for i in place)]) for place in places]
+
+
+def _backward(end: Tensor, start: Tensor, rows: Tensor) -> Tensor:
+    """Each of the m rows R (B, m, n) carried from `end` (B, n) to `start` (B, ...); (B, m, ...)."""
+    grads = torch.autograd.grad(end, start, rows.transpose(0, 1), is_grads_batched=True)
+    return grads[0].transpose(0, 1)

@@ -1,12 +1,13 @@
 """LSTM whose recurrent gates are one (L, 4, N, N) kernel: each gate its own square matrix."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from isogain.init import gaussian_
-from isogain.models.base import Network
+from isogain.models.base import Affine, Network
 
 GATES = "ifgo"  # input, forget, cell candidate, output: torch's order
 
@@ -40,21 +41,41 @@ class LSTM(Network):
         self.recurrent = nn.Parameter(gaussian_(torch.empty(depth, 4, hidden, hidden)))
         self.output = nn.Linear(hidden, n_out)
 
-    def start(self, x: Tensor) -> Tensor:
-        return x.new_zeros(len(x), self.depth * 2 * self.hidden)
+    def entry(self, x: Tensor) -> tuple[list[Affine], Tensor]:
+        return [], x.new_zeros(len(x), self.depth * 2 * self.hidden)
 
-    def trajectory(self, h: Tensor, x: Tensor) -> list[Tensor]:
-        hs = [h]
+    def steps(self, h: Tensor, x: Tensor) -> Iterator[tuple[list[Affine], Tensor]]:
+        kernels = self.recurrent.flatten(1, 2).unbind()
         for signal in x.unbind(1):
-            states = []
-            for layer, state in enumerate(hs[-1].chunk(self.depth, -1)):
-                signal, c = self._step(layer, signal, *state.chunk(2, -1))
+            maps, states = [], []
+            for layer, state in enumerate(h.chunk(self.depth, -1)):
+                before, c = state.chunk(2, -1)
+                gates = self.input[layer](signal) + before @ kernels[layer].mT
+                maps.append(Affine((signal, before), gates))
+                signal, c = _cell(gates, c)
                 states += [signal, c]
-            hs.append(torch.cat(states, -1))
-        return hs
+            h = torch.cat(states, -1)
+            yield maps, h
 
-    def readout(self, hs: list[Tensor]) -> Tensor:
-        return self.output(hs[-1][..., -2 * self.hidden : -self.hidden])
+    def pull(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
+        """∂(h, c)_{t+1}/∂c_t is diagonal in either block: half a dense factor's products."""
+        pulled = []
+        for layer, (delta, slopes) in enumerate(self._deltas(rows, step, hs, x)):
+            to_c = delta[..., self.hidden :] * slopes.f.unsqueeze(-2)
+            pulled += [delta @ slopes.times(self.recurrent[layer]), to_c]
+        return torch.cat(pulled, -1)
+
+    def pull_input(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
+        delta, slopes = self._deltas(rows, step, hs, x)[0]
+        return delta @ slopes.times(self._input_gates(0))
+
+    def top(self, hs: list[Tensor]) -> Tensor:
+        return hs[-1][..., -2 * self.hidden : -self.hidden]
+
+    def relative_slope(self, z: Tensor) -> Tensor:
+        i, f, g, o = z.unflatten(1, (-1, 4)).unbind(2)
+        i, f, o = (4 * s.sigmoid() * (-s).sigmoid() for s in (i, f, o))
+        return torch.stack([i, f, 1 - g.tanh().square(), o], 2).flatten(1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """By torch's fused kernel (oneDNN on a CPU, cuDNN on a GPU), which takes a second bias: zero.
@@ -87,8 +108,59 @@ class LSTM(Network):
     def labels(self, name: str, w: Tensor) -> list[str]:
         return [f"{name}/{layer:03d}/{gate}" for layer in range(self.depth) for gate in GATES]
 
-    def _step(self, layer: int, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    def _gates(self, layer: int, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         gates = self.input[layer](x) + h @ self.recurrent[layer].flatten(0, 1).mT
         i, f, g, o = gates.chunk(4, -1)
-        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-        return o.sigmoid() * c.tanh(), c
+        return i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
+
+    def _input_gates(self, layer: int) -> Tensor:
+        """The input's weights, a matrix a gate: (4, N, D)."""
+        return self.input[layer].weight.unflatten(0, (4, self.hidden))
+
+    def _deltas(
+        self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor
+    ) -> "list[tuple[Tensor, Slopes]]":
+        """R ∂h_{t+1}/∂(o's term, c) of every layer (B, m, 2N), from the top down, and its slopes."""
+        before, after = (hs[t].chunk(2 * self.depth, -1) for t in (step, step + 1))
+        parts, below, found = rows.chunk(self.depth, -1), None, []
+        for layer in reversed(range(self.depth)):
+            h, c = before[2 * layer : 2 * layer + 2]
+            signal = after[2 * layer - 2] if layer else x[:, step]
+            slopes = Slopes.of(*self._gates(layer, signal, h), c, after[2 * layer + 1])
+            to_h, to_c = parts[layer].chunk(2, -1)
+            to_h = to_h if below is None else to_h + below
+            delta = torch.cat([to_h, torch.addcmul(to_c, to_h, slopes.c.unsqueeze(-2))], -1)
+            below = delta @ slopes.times(self._input_gates(layer)) if layer else None
+            found.insert(0, (delta, slopes))
+        return found
+
+
+def _cell(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """h_t and c_t."""
+    i, f, g, o = gates.chunk(4, -1)
+    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+    return o.sigmoid() * c.tanh(), c
+
+
+class Slopes(NamedTuple):
+    """One step's derivatives at each unit, (B, N): of c by the terms of i, f, g; of h by c and by o's term; and f."""
+
+    i: Tensor
+    forget: Tensor
+    g: Tensor
+    c: Tensor
+    o: Tensor
+    f: Tensor
+
+    @classmethod
+    def of(cls, i: Tensor, f: Tensor, g: Tensor, o: Tensor, c: Tensor, c_next: Tensor) -> "Slopes":
+        t = c_next.tanh()
+        return cls(
+            g * i * (1 - i), c * f * (1 - f), i * (1 - g * g), o * (1 - t * t), t * o * (1 - o), f
+        )
+
+    def times(self, w: Tensor) -> Tensor:
+        """∂(h by o's term, c)/∂v for the gates' matrices w (4, N, K) of a vector v: (B, 2N, K)."""
+        i, forget, g, o = (slope.unsqueeze(-1) for slope in (self.i, self.forget, self.g, self.o))
+        by_c = (i * w[0]).addcmul_(forget, w[1]).addcmul_(g, w[2])
+        return torch.cat([o * w[3], by_c], -2)

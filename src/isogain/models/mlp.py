@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from isogain.activations import ACTIVATIONS
 from isogain.init import gaussian_
-from isogain.models.base import Network
+from isogain.models.base import Affine, Network
 
 
 class MLP(Network):
@@ -28,23 +28,32 @@ class MLP(Network):
         activation: Literal["linear", "tanh", "relu", "hardtanh", "erf"] = "tanh",
     ) -> None:
         super().__init__(n_in, n_out, length, hidden, depth)
-        self.phi = ACTIVATIONS[activation].function
+        self.activation = activation
+        self.phi, self.slope = ACTIVATIONS[activation].function, ACTIVATIONS[activation].slope
         self.input = nn.Linear(n_in * length, hidden)
         self.kernel = nn.Parameter(gaussian_(torch.empty(depth, hidden, hidden)))
         self.bias = nn.Parameter(torch.zeros(depth, hidden))
         self.output = nn.Linear(hidden, n_out)
 
-    def start(self, x: Tensor) -> Tensor:
-        return self.phi(self.input(x.flatten(1)))
+    def entry(self, x: Tensor) -> tuple[list[Affine], Tensor]:
+        z = self.input(flat := x.flatten(1))
+        return [Affine((flat,), z)], self.phi(z)
 
-    def trajectory(self, h: Tensor, x: Tensor) -> list[Tensor]:
-        hs = [h]
+    def steps(self, h: Tensor, x: Tensor) -> Iterator[tuple[list[Affine], Tensor]]:
         for w, b in zip(self.kernel.unbind(), self.bias.unbind(), strict=True):
-            hs.append(self.phi(nn.functional.linear(hs[-1], w, b)))
-        return hs
+            before, z = h, nn.functional.linear(h, w, b)
+            h = self.phi(z)
+            yield [Affine((before,), z)], h
 
-    def readout(self, hs: list[Tensor]) -> Tensor:
-        return self.output(hs[-1])
+    def pull(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
+        return (rows * self.slope(hs[step + 1]).unsqueeze(-2)) @ self.kernel[step]
+
+    def top(self, hs: list[Tensor]) -> Tensor:
+        return hs[-1]
+
+    def relative_slope(self, z: Tensor) -> Tensor:
+        phi = ACTIVATIONS[self.activation]
+        return phi.derivative(z) / phi.steepest
 
     def kernels(self) -> Iterator[tuple[nn.Module, str]]:
         yield self, "kernel"

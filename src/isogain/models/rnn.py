@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from isogain.activations import ACTIVATIONS
 from isogain.init import gaussian_
-from isogain.models.base import Network
+from isogain.models.base import Affine, Network
 from isogain.models.recurrence import Recurrence
 
 
@@ -47,22 +47,36 @@ class RNN(Network):
         )
         self.output = nn.Linear(hidden, n_out)
 
-    def start(self, x: Tensor) -> Tensor:
-        return x.new_zeros(len(x), self.depth * self.hidden)
+    def entry(self, x: Tensor) -> tuple[list[Affine], Tensor]:
+        return [], x.new_zeros(len(x), self.depth * self.hidden)
 
-    def trajectory(self, h: Tensor, x: Tensor) -> list[Tensor]:
-        hs = [h]
+    def steps(self, h: Tensor, x: Tensor) -> Iterator[tuple[list[Affine], Tensor]]:
+        phi, kernels = ACTIVATIONS[self.activation].function, self.recurrent.unbind()
         for signal in x.unbind(1):
-            states = []
-            for layer, before in enumerate(hs[-1].chunk(self.depth, -1)):
-                z = self.input[layer](signal) + before @ self.recurrent[layer].mT
-                signal = self._phi(z, layer)
+            maps, states = [], []
+            for layer, before in enumerate(h.chunk(self.depth, -1)):
+                z = self.input[layer](signal) + before @ kernels[layer].mT
+                beta = [] if self.beta is None else [self.beta[layer].expand_as(z)]
+                maps += [Affine((signal, before), z), *(Affine((), b) for b in beta)]
+                signal = phi(z, *beta)
                 states.append(signal)
-            hs.append(torch.cat(states, -1))
-        return hs
+            h = torch.cat(states, -1)
+            yield maps, h
 
-    def readout(self, hs: list[Tensor]) -> Tensor:
-        return self.output(hs[-1][..., -self.hidden :])
+    def pull(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
+        deltas = self._deltas(rows, hs[step + 1])
+        pulled = [delta @ w for delta, w in zip(deltas, self.recurrent, strict=True)]
+        return torch.cat(pulled, -1) if self.depth > 1 else pulled[0]
+
+    def pull_input(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
+        return self._deltas(rows, hs[step + 1])[0] @ self.input[0].weight
+
+    def top(self, hs: list[Tensor]) -> Tensor:
+        return hs[-1][..., -self.hidden :]
+
+    def relative_slope(self, z: Tensor) -> Tensor:
+        phi, beta = ACTIVATIONS[self.activation], () if self.beta is None else (self.beta,)
+        return phi.derivative(z, *beta) / phi.steepest
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.transpose(0, 1)
@@ -79,9 +93,15 @@ class RNN(Network):
     def kernels(self) -> Iterator[tuple[nn.Module, str]]:
         yield self, "recurrent"
 
-    def _phi(self, z: Tensor, layer: int) -> Tensor:
-        beta = () if self.beta is None else (self.beta[layer],)
-        return ACTIVATIONS[self.activation].function(z, *beta)
+    def _deltas(self, rows: Tensor, h: Tensor) -> list[Tensor]:
+        """R ∂h_t/∂z_t for every layer's z, given h = h_t; (B, m, N) each."""
+        slopes = ACTIVATIONS[self.activation].slope(h).unsqueeze(-2).chunk(self.depth, -1)
+        deltas = list(rows.chunk(self.depth, -1))
+        for layer in reversed(range(self.depth)):
+            if layer + 1 < self.depth:
+                deltas[layer] = deltas[layer] + deltas[layer + 1] @ self.input[layer + 1].weight
+            deltas[layer] = deltas[layer] * slopes[layer]
+        return deltas
 
     def _cudnn(self, x: Tensor) -> Tensor:
         """h_T of the top layer by cuDNN's fused kernel, which takes a second bias: zero."""

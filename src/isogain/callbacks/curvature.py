@@ -1,0 +1,76 @@
+"""Curvature of the loss over training: the Fisher by its definitions, and the bound by the Jacobian."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+
+from isogain.callbacks.base import Diagnostic
+from isogain.diagnostics.bound import fisher_bound
+from isogain.diagnostics.fisher import Kind, curvature, ntk_spectrum
+from isogain.learner import Learner
+from isogain.ranges import at_least
+from isogain.record import Spectrum, record
+
+EDGES = np.geomspace(1e-9, 1e6, 65)  # 64 bins, an equal ratio each
+
+
+class FisherCurvature(Diagnostic):
+    """Every `every`, on the first `examples` validation examples, for each of `kinds`:
+    `fisher_<kind>/lambda_max`, `trace`, and where all eigenvalues are known `rank` and `condition`; the `k` largest
+    are in spectra.npz.
+
+    `ntk` adds the tangent kernel's spectrum. Feed-forward networks have `bound/...` too: Sokół and Park's bound of
+    λ_max by σ_max(J), every term of it, and the measured value.
+    """
+
+    def __init__(
+        self,
+        every: int | str = 1000,
+        examples: int = 64,
+        k: int = 10,
+        kinds: Sequence[Kind] = ("exact",),
+        ntk: bool = True,
+        at_start: bool = True,
+    ) -> None:
+        super().__init__(every, at_start)
+        self.examples, self.k = int(at_least("examples", examples, 1)), int(at_least("k", k, 1))
+        self.kinds, self.ntk = tuple(kinds), ntk
+
+    def measure(self, trainer: pl.Trainer, learner: Learner) -> None:
+        x, y = trainer.datamodule.probe(self.examples)
+        scalars, arrays = {}, {}
+        for kind in self.kinds:
+            draw = torch.Generator(x.device).manual_seed(0)  # the same targets all through a run
+            found = curvature(learner.net, x, y, self.k, kind, generator=draw)
+            values = found.eigenvalues.cpu().numpy()
+            scalars |= _named(
+                f"fisher_{kind}",
+                lambda_max=float(values[0]),
+                trace=found.trace,
+                rank=found.rank,
+                condition=found.condition,
+            )
+            arrays[f"fisher_{kind}/eigenvalues"] = Spectrum(values, EDGES, ("value",))
+        if self.ntk:
+            kernel = ntk_spectrum(learner.net, x).cpu().numpy()
+            arrays["ntk/eigenvalues"] = Spectrum(kernel, EDGES, ("value",))
+            scalars["ntk/lambda_max"] = float(kernel[0])
+        if not learner.net.sequential:
+            scalars |= _bound(learner, x)
+        learner.metrics |= {k: v for k, v in scalars.items() if k.endswith("lambda_max")}
+        record(trainer, scalars, arrays)
+
+
+def _bound(learner: Learner, x: torch.Tensor) -> dict[str, float]:
+    """The bound and its terms; of the vectors their sums."""
+    found = fisher_bound(learner.net, x)
+    numbers = ("measured", "bound", "sure", "diagonal", "partner", "hessian", "inputs")
+    sums = {name: getattr(found, name).sum().item() for name in ("biases", "weights")}
+    largest = {"jacobian_first": found.jacobians[0].item()}
+    return _named("bound", **{name: getattr(found, name) for name in numbers}, **sums, **largest)
+
+
+def _named(group: str, **values: float | None) -> dict[str, float]:
+    return {f"{group}/{name}": float(v) for name, v in values.items() if v is not None}

@@ -1,0 +1,34 @@
+"""The forward signal layer by layer, or step by step, over training."""
+
+from dataclasses import asdict
+
+import numpy as np
+import pytorch_lightning as pl
+
+from isogain.callbacks.base import Diagnostic
+from isogain.diagnostics.signals import signals
+from isogain.learner import Learner
+from isogain.ranges import at_least
+from isogain.record import Spectrum, record
+
+
+class SignalStatistics(Diagnostic):
+    """Every `every`, on the first `examples` validation examples, what `diagnostics.signals.Signals` lists.
+
+    `signal/<statistic>` in spectra.npz for every layer or time step and matrix; as a scalar its mean over them.
+    """
+
+    def __init__(self, every: int | str = 500, examples: int = 64, at_start: bool = True) -> None:
+        super().__init__(every, at_start)
+        self.examples = int(at_least("examples", examples, 2))  # a correlation takes two
+
+    def measure(self, trainer: pl.Trainer, learner: Learner) -> None:
+        x, _ = trainer.datamodule.probe(self.examples)
+        found = {f"signal/{k}": v.cpu().numpy() for k, v in asdict(signals(learner.net, x)).items()}
+        known = {
+            name: v[np.isfinite(v)] for name, v in found.items()
+        }  # NaN where all units are equal
+        scalars = {name: float(v.mean()) for name, v in known.items() if v.size}
+        record(
+            trainer, scalars, {k: Spectrum(v, axes=("place", "matrix")) for k, v in found.items()}
+        )

@@ -1,0 +1,21 @@
+"""Small decompositions side by side, one a core: a matrix of some hundred rows gains little from a second one."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import torch
+from torch import Tensor
+
+
+def each(call: Callable[[int], Tensor], count: int) -> list[Tensor]:
+    """[call(0), …, call(count − 1)], on as many threads as torch has; `call` sees the gradient mode of a new thread."""
+    cores = torch.get_num_threads()
+    if min(cores, count) < 2:
+        return [call(i) for i in range(count)]
+    try:
+        alone = partial(torch.set_num_threads, 1)
+        with ThreadPoolExecutor(min(cores, count), initializer=alone) as pool:
+            return list(pool.map(call, range(count)))
+    finally:
+        torch.set_num_threads(cores)
