@@ -1,5 +1,6 @@
 """Train one network, or with -m a sweep of them. `python train.py --help` lists the groups."""
 
+import os
 from pathlib import Path
 
 import hydra
@@ -15,4 +16,6 @@ def main(config: DictConfig) -> float:
 
 
 if __name__ == "__main__":
+    # scipy's BLAS reads it as it loads; the cores are torch's, and more threads only spin beside them
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     launch.main(main, Path(__file__).parent / "conf")

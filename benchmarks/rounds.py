@@ -1,10 +1,13 @@
 """Measuring alternatives against one another: in turn, round after round, so that a drifting machine hits all alike."""
 
+import os
 import statistics
 import time
 from collections.abc import Callable
 
 import torch
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as train.py does
 
 
 def seconds(call: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
