@@ -12,8 +12,25 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from isogain.errors import ConfigError
+from isogain.errors import ConfigError, resolver_said
 from isogain.names import nearest
+
+
+def critical_gain(model: DictConfig, *asked: Any) -> float:
+    """init.gain of init=critical: σ_w of the point that q_star, sigma_w, base and normalise_input ask for."""
+    from isogain.critical import gain  # torch waits until the number is asked for
+
+    plain = OmegaConf.to_container(model, resolve=True)
+    names = ("q_star", "sigma_w", "base", "normalise_input")
+    options = dict(zip(names, asked, strict=True))
+    init = {"_target_": "isogain.critical.Critical", **options}
+    found = [*mistakes(plain, "model"), *mistakes(init, "init")]
+    if found:
+        raise ConfigError("\n".join(found))
+    return gain(instantiate(plain), **options)
+
+
+OmegaConf.register_new_resolver("critical_gain", critical_gain, replace=True)
 
 
 def parts(config: DictConfig) -> dict[str, Any]:
@@ -44,7 +61,8 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     try:
         return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
+        said = resolver_said(error)
+        raise ConfigError(said or f"{error.full_key}: {str(error).splitlines()[0]}") from None
 
 
 def mistakes(node: Any, path: str = "") -> Iterator[str]:

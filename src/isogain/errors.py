@@ -9,6 +9,12 @@ class ConfigError(UserError):
     """One or more lines, each a mistake in the configuration."""
 
 
+def resolver_said(error: Exception) -> str:
+    """The message of a ConfigError that a resolver of the config raised, "" for any other error."""
+    _, _, said = str(error).partition("ConfigError raised while resolving interpolation: ")
+    return said.partition("\n    full_key: ")[0]
+
+
 class DataError(UserError):
     """A data file is missing or damaged."""
 

@@ -19,7 +19,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from isogain.errors import UserError
+from isogain import config as _config  # noqa: F401 - registers its resolver
+from isogain.errors import UserError, resolver_said
 from isogain.folder import RunFolder, fresh_folder
 from isogain.names import nearest
 
@@ -119,6 +120,8 @@ def _one_line(error: Exception, conf: Path) -> str:
         return f"{group}={option}: no such option; {nearest(option, error.options or [])}"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: {str(error).strip().splitlines()[0]}"
+    if said := resolver_said(error):
+        return said
     key = re.search(r"Could not override '([^']+)'", str(error))
     if not key:
         return str(error).strip().splitlines()[0]

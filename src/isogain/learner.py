@@ -17,6 +17,7 @@ from isogain.record import record
 from isogain.reg.base import Regularizer, Time
 
 Batch = tuple[Tensor, Tensor]
+MOVED = 1e-3  # of a kernel's norm
 BAD_STEP = 3  # place in `Learner.tally`
 
 
@@ -40,9 +41,15 @@ class Learner(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.net, self.reg, self.optim, self.loss, self.hits = net, reg, optim, loss, hits
+        self.as_drawn = (
+            True  # whether the kernels are still the initialiser's, or the regulariser moved them
+        )
         for module, name in net.kernels():
-            init(getattr(module, name))
+            drawn = init(getattr(module, name)).detach().clone()
             reg.attach(module, name)
+            off = (getattr(module, name).detach() - drawn).norm() / drawn.norm()
+            self.as_drawn &= bool(off < MOVED)
+        self.init = init
         self.init_gain: float = getattr(init, "keywords", {}).get("gain", 1.0)
         self.metrics: dict[str, float] = {}
         self.examples = 0

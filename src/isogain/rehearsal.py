@@ -39,6 +39,7 @@ def rehearse(
     with torch.random.fork_rng(devices=[]):
         net = _built_without_memory(model, data)
         _refusals_of("init", lambda: init(torch.empty(2, 2)))
+        _refusals_of("init", lambda: getattr(init, "point", _nothing)(net))
     _refusals_of("", lambda: between("seed", seed, 0, 2**32))
     for name in COUNTS & trainer.keywords.keys():
         _refusals_of("trainer", lambda name=name: at_least(name, trainer.keywords[name], 1))
@@ -57,6 +58,10 @@ def rehearse(
         checkpoint = checkpoints.load(Path(ckpt))
         _check_fit(Path(ckpt), checkpoint, net, optim)
         _check_something_left(ckpt, checkpoint, trainer.keywords)
+
+
+def _nothing(net: Network) -> None:
+    """What an initialiser of kernels alone asks of the network."""
 
 
 def _built_without_memory(model: partial, data: LightningDataModule) -> Network:

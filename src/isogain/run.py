@@ -21,6 +21,7 @@ from isogain.record import RunRecord
 from isogain.reg.base import Regularizer
 
 log = logging.getLogger(__name__)
+PROBE = 512  # validation examples on which an initialiser may scale the input's weights
 Objective = Literal["val/acc_best", "val/acc", "val/loss", "train/loss", "test/acc", "test/loss"]
 
 
@@ -63,6 +64,8 @@ def run(
     data.load(fitter.strategy.root_device)
     net = model(n_in=data.n_in, n_out=data.n_out, length=data.length)
     learner = Learner(net, init, reg, optim, data.loss, data.hits)
+    if hasattr(init, "finish_"):  # it sets more than kernels
+        init.finish_(net, data.probe(PROBE)[0])
     start = _start(folder, record, ckpt, resume)
     log.info(
         report.start_table(

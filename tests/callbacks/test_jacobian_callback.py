@@ -6,8 +6,16 @@ import torch
 from runs import metrics
 from toys import Toy, fitted, learner
 
-from isogain.callbacks.jacobian import EDGES, QUANTILES, JacobianSpectrum, spread, statistics
+from isogain.callbacks.jacobian import (
+    AT_START,
+    EDGES,
+    QUANTILES,
+    JacobianSpectrum,
+    spread,
+    statistics,
+)
 from isogain.diagnostics.jacobian import ROUNDING, jacobian_spectra, jacobian_spectrum
+from isogain.optim import SGD
 
 KNOWN = np.array([[8.0, 2.0, 0.5], [4.0, 4.0, 1.0]])
 
@@ -16,6 +24,7 @@ def test_statistics_of_a_known_spectrum():
     found = statistics(np.log(KNOWN))
     expected = {f"q{round(100 * q):02d}": np.quantile(KNOWN, q) for q in QUANTILES}
     expected |= {"mean_square": 101.25 / 6, "log_max": np.log(8), "log_min": np.log(0.5)}
+    expected["variance"] = np.var([64, 4, 0.25, 16, 16, 1])
     expected |= {"condition": 8.0, "log_condition": np.log(8), "resolved": 1.0}
     assert found == pytest.approx(expected, rel=1e-12)
 
@@ -29,7 +38,7 @@ def test_the_condition_is_the_median_over_examples_of_the_ratio():
 def test_at_isometry_every_statistic_says_so():
     found = statistics(np.zeros((3, 5)))
     ones = {"q05", "q25", "q50", "q75", "q95", "mean_square", "condition", "resolved"}
-    zeros = {"log_max", "log_min", "log_condition"}
+    zeros = {"log_max", "log_min", "log_condition", "variance"}
     assert found == dict.fromkeys(ones, 1.0) | dict.fromkeys(zeros, 0.0)
 
 
@@ -37,7 +46,7 @@ def test_at_isometry_every_statistic_says_so():
 def test_what_float64_cannot_hold_keeps_its_logarithms():
     found = statistics(np.array([[900.0, 0.0, -2000.0]]))
     assert (found["log_max"], found["log_min"], found["log_condition"]) == (900, -2000, 2900)
-    assert {"condition", "mean_square"} & found.keys() == set()
+    assert {"condition", "mean_square", "variance"} & found.keys() == set()
 
 
 def test_singular_values_that_are_not_resolved_count_as_0_and_have_no_logarithm():
@@ -75,6 +84,15 @@ def test_what_is_logged_is_of_the_first_validation_examples_at_the_weights_of_th
     with np.load(tmp_path / "spectra.npz") as arrays:
         np.testing.assert_allclose(arrays["jacobian/spectrum"][0], np.exp(logs), rtol=1e-12)
     assert model.metrics["jacobian/log_max"] == pytest.approx(logs.max())
+
+
+def test_the_first_measurement_stays_in_the_metrics(tmp_path):
+    data, model = Toy(), learner(optim=SGD(lr=1.0, schedule="constant"))
+    at_start = statistics(jacobian_spectrum(model.net, data.x[:3]).numpy())
+    fitted(tmp_path, [JacobianSpectrum(2, 3)], data, model, max_epochs=1)
+    kept = {name: model.metrics[f"jacobian/at_start/{name}"] for name in AT_START}
+    assert kept == pytest.approx({name: at_start[name] for name in AT_START}, rel=1e-5)
+    assert kept["mean_square"] != pytest.approx(model.metrics["jacobian/mean_square"], rel=1e-3)
 
 
 def test_a_network_that_is_not_finite_is_no_reason_to_stop(tmp_path, caplog):

@@ -26,16 +26,22 @@ KEPT = (
     "q50",
     "q95",
 )
+AT_START = (
+    "mean_square",
+    "variance",
+    "log_max",
+)  # kept in the summary, beside what theory predicts
 
 
 class JacobianSpectrum(Diagnostic):
     """Every `every`, on the first `examples` validation examples: the same all through a run.
 
     Logs all singular values s as `jacobian/spectrum` and log s as `jacobian/log_spectrum`, and of them
-    `jacobian/...`: quantiles `q05` … `q95`, `mean_square` (χ^L in mean-field theory), `log_max`, `log_min` and
-    `log_condition` (natural; the latter and `condition` are medians over examples). Exact zeros make `log_min` and
-    `condition` absent; `resolved` is the share of the others, `exact` that of the examples measured exactly, those
-    with a condition number of the plain product above `limit`.
+    `jacobian/...`: quantiles `q05` … `q95`, `mean_square` (χ^L in mean-field theory) and `variance` of s²,
+    `log_max`, `log_min` and `log_condition` (natural; the latter and `condition` are medians over examples).
+    Exact zeros make `log_min` and `condition` absent; `resolved` is the share of the others, `exact` that of the
+    examples measured exactly, those with a condition number of the plain product above `limit`. `at_start` repeats
+    some of the first measurement in the summary.
 
     `spans` more, from as many l on, are in `jacobian/by_start`: log σ(∂h_L/∂h_l), of the l in `jacobian/starts`.
     Of a state larger than `largest` only `log_max` and, as a bound, `log_min` are measured, without forming the
@@ -94,6 +100,9 @@ class JacobianSpectrum(Diagnostic):
     ) -> None:
         named = {f"jacobian/{name}": value for name, value in values.items()}
         learner.metrics |= {f"jacobian/{name}": named.get(f"jacobian/{name}") for name in KEPT}
+        if trainer.global_step == 0:
+            at_start = {name: values[name] for name in AT_START if name in values}
+            learner.metrics |= {f"jacobian/at_start/{name}": v for name, v in at_start.items()}
         record(trainer, named, {f"jacobian/{name}": array for name, array in arrays.items()})
 
 
@@ -123,6 +132,7 @@ def _statistics(logs: np.ndarray) -> dict[str, float]:
     }
     values |= {
         "mean_square": np.square(s).mean(),
+        "variance": np.square(s).var(),
         "log_max": logs.max(),
         "log_min": logs.min(),
         "log_condition": condition,

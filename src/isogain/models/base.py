@@ -11,6 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from isogain.ranges import at_least
+from isogain.theory.critical import Point
+from isogain.theory.prediction import Prediction
+from isogain.theory.spectrum import Weights
 
 
 class Affine(NamedTuple):
@@ -102,6 +105,37 @@ class Network(nn.Module):
     def kernels(self) -> Iterator[tuple[nn.Module, str]]:
         """The matrices under study, as (module, parameter name); each parameter is (..., n, k)."""
         raise NotImplementedError
+
+    def biases(self) -> list[Tensor]:
+        """The biases that mean-field theory draws: those of hidden units, but for an LSTM's, whose gates differ."""
+        return []
+
+    def entries(self, x: Tensor) -> Iterator[tuple[nn.Linear, Tensor]]:
+        """The maps that are no kernels on the way to hidden units, each with all that it reads on the inputs x,
+        (..., k), computed when it is asked for: a map may be changed before the next is taken.
+        """
+        for layer, entry in enumerate(self.input):
+            uses = [[m for m in maps if m.inputs] for maps, _ in self.steps(self.start(x), x)]
+            yield entry, torch.stack([maps[layer].inputs[0] for maps in uses])
+
+    def drive(self, x: Tensor) -> float:
+        """E[(U x)²] over units and the inputs x: what the first of `entries` adds to a pre-activation's variance."""
+        entry, signals = next(self.entries(x))
+        return nn.functional.linear(signals, entry.weight).square().mean().item()
+
+    def critical(
+        self,
+        q_star: float | None,
+        sigma_w: float | None,
+        normalise_input: bool,
+        weights: Weights,
+    ) -> Point:
+        """The network's point on the critical line, by q* or σ_w; raises ValueError where there is none."""
+        raise ValueError(f"there is no mean-field theory of {type(self).__name__}")
+
+    def predicted(self, at: Point, weights: Weights, x: Tensor) -> Prediction:
+        """What theory says of this network at initialisation and on the inputs x; nothing by default."""
+        return Prediction({})
 
     def named_kernels(self) -> Iterator[tuple[str, Tensor]]:
         """The kernels under names that are theirs alone: the module's path and the parameter's name."""

@@ -8,6 +8,10 @@ from torch import Tensor, nn
 
 from isogain.init import gaussian_
 from isogain.models.base import Affine, Network
+from isogain.theory import critical, prediction
+from isogain.theory.critical import Point
+from isogain.theory.prediction import Prediction
+from isogain.theory.spectrum import Weights
 
 GATES = "ifgo"  # input, forget, cell candidate, output: torch's order
 
@@ -32,6 +36,7 @@ class LSTM(Network):
         forget_bias: float = 1.0,
     ) -> None:
         super().__init__(n_in, n_out, length, hidden, depth)
+        self.forget_bias = forget_bias
         self.input = nn.ModuleList(
             nn.Linear(hidden if layer else n_in, 4 * hidden) for layer in range(depth)
         )
@@ -101,6 +106,21 @@ class LSTM(Network):
         return torch._VF.lstm(
             x.transpose(0, 1), states, weights, True, self.depth, 0.0, grads, False, False
         )[0][-1]
+
+    def critical(
+        self,
+        q_star: float | None,
+        sigma_w: float | None,
+        normalise_input: bool,
+        weights: Weights,
+    ) -> Point:
+        return critical.gates(self.forget_bias, q_star, sigma_w, normalise_input, weights)
+
+    def predicted(self, at: Point, weights: Weights, x: Tensor) -> Prediction:
+        if self.depth > 1:
+            return Prediction({})
+        drive = self.drive(x)
+        return prediction.gates(at.sigma_w, self.forget_bias, drive, x.shape[1], weights)
 
     def kernels(self) -> Iterator[tuple[nn.Module, str]]:
         yield self, "recurrent"

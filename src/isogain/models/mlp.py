@@ -9,6 +9,10 @@ from torch import Tensor, nn
 from isogain.activations import ACTIVATIONS
 from isogain.init import gaussian_
 from isogain.models.base import Affine, Network
+from isogain.theory import critical, prediction
+from isogain.theory.critical import Point
+from isogain.theory.prediction import Prediction
+from isogain.theory.spectrum import Weights
 
 
 class MLP(Network):
@@ -54,6 +58,24 @@ class MLP(Network):
     def relative_slope(self, z: Tensor) -> Tensor:
         phi = ACTIVATIONS[self.activation]
         return phi.derivative(z) / phi.steepest
+
+    def biases(self) -> list[Tensor]:
+        return [self.input.bias, self.bias]
+
+    def entries(self, x: Tensor) -> Iterator[tuple[nn.Linear, Tensor]]:
+        yield self.input, x.flatten(1)
+
+    def critical(
+        self,
+        q_star: float | None,
+        sigma_w: float | None,
+        normalise_input: bool,
+        weights: Weights,
+    ) -> Point:
+        return critical.layers(self.activation, q_star, sigma_w, normalise_input)
+
+    def predicted(self, at: Point, weights: Weights, x: Tensor) -> Prediction:
+        return prediction.layers(self.activation, at.sigma_w, at.sigma_b, self.depth, weights)
 
     def kernels(self) -> Iterator[tuple[nn.Module, str]]:
         yield self, "kernel"

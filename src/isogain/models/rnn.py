@@ -10,6 +10,10 @@ from isogain.activations import ACTIVATIONS
 from isogain.init import gaussian_
 from isogain.models.base import Affine, Network
 from isogain.models.recurrence import Recurrence
+from isogain.theory import critical, prediction
+from isogain.theory.critical import Point
+from isogain.theory.prediction import Prediction
+from isogain.theory.spectrum import Weights
 
 
 class RNN(Network):
@@ -89,6 +93,25 @@ class RNN(Network):
                 x, linear.weight, self.recurrent[layer], linear.bias, beta, self.activation, last
             )
         return self.output(x)
+
+    def biases(self) -> list[Tensor]:
+        return [linear.bias for linear in self.input]
+
+    def critical(
+        self,
+        q_star: float | None,
+        sigma_w: float | None,
+        normalise_input: bool,
+        weights: Weights,
+    ) -> Point:
+        return critical.recurrence(self.activation, q_star, sigma_w, normalise_input)
+
+    def predicted(self, at: Point, weights: Weights, x: Tensor) -> Prediction:
+        if self.depth > 1:  # the state's Jacobian is a block matrix: no theory of it
+            return Prediction({})
+        entry, signals = next(self.entries(x))
+        drives = nn.functional.linear(signals, entry.weight).double().square().mean((1, 2)).cpu()
+        return prediction.recurrence(self.activation, at.sigma_w, at.sigma_b, drives, weights)
 
     def kernels(self) -> Iterator[tuple[nn.Module, str]]:
         yield self, "recurrent"
