@@ -6,13 +6,14 @@ Axes: B batch, T time steps, D features a step, N hidden units, L layers.
 from collections.abc import Iterator
 from itertools import product
 
+import torch
 from torch import Tensor, nn
 
 from isogain.ranges import at_least
 
 
 class Network(nn.Module):
-    """A signal h_0 → h_1 → … → h_L, read out at the end.
+    """A signal h_0 → h_1 → … → h_L, read out at the end, or with `per_step` after every time step.
 
     `length` is T: an MLP sees the steps side by side, a recurrent network one by one (and works at
     any other T too). `sequential` networks need a time axis, (B, T, D).
@@ -20,9 +21,13 @@ class Network(nn.Module):
 
     sequential: bool = False
 
-    def __init__(self, n_in: int, n_out: int, length: int, hidden: int, depth: int) -> None:
+    def __init__(
+        self, n_in: int, n_out: int, length: int, hidden: int, depth: int, per_step: bool = False
+    ) -> None:
         super().__init__()
-        self.n_in, self.n_out, self.length = n_in, n_out, length
+        if per_step and not self.sequential:
+            raise ValueError(f"per_step must be false for {type(self).__name__}, got true")
+        self.n_in, self.n_out, self.length, self.per_step = n_in, n_out, length, per_step
         self.hidden = int(at_least("hidden", hidden, 1))
         self.depth = int(at_least("depth", depth, 1))
 
@@ -34,9 +39,15 @@ class Network(nn.Module):
         """[h_0, …, h_L] from h = h_0: the plain definition, which diagnostics differentiate."""
         raise NotImplementedError
 
-    def readout(self, hs: list[Tensor]) -> Tensor:
-        """Logits from a trajectory; (B, n_out)."""
+    def top(self, hs: list[Tensor]) -> Tensor:
+        """The part of a trajectory that the output layer reads; (B, N)."""
         raise NotImplementedError
+
+    def readout(self, hs: list[Tensor]) -> Tensor:
+        """Logits from a trajectory; (B, n_out), or (B, T, n_out) with `per_step`."""
+        if self.per_step:
+            return self.output(torch.stack([self.top([h]) for h in hs[1:]], 1))
+        return self.output(self.top(hs))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits by the fastest path; equals readout(trajectory(start(x), x)) in value and gradient."""

@@ -29,8 +29,9 @@ class LSTM(Network):
         hidden: int = 128,
         depth: int = 1,
         forget_bias: float = 1.0,
+        per_step: bool = False,
     ) -> None:
-        super().__init__(n_in, n_out, length, hidden, depth)
+        super().__init__(n_in, n_out, length, hidden, depth, per_step)
         self.input = nn.ModuleList(
             nn.Linear(hidden if layer else n_in, 4 * hidden) for layer in range(depth)
         )
@@ -53,8 +54,8 @@ class LSTM(Network):
             hs.append(torch.cat(states, -1))
         return hs
 
-    def readout(self, hs: list[Tensor]) -> Tensor:
-        return self.output(hs[-1][..., -2 * self.hidden : -self.hidden])
+    def top(self, hs: list[Tensor]) -> Tensor:
+        return hs[-1][..., -2 * self.hidden : -self.hidden]
 
     def forward(self, x: Tensor) -> Tensor:
         """By torch's fused kernel (oneDNN on a CPU, cuDNN on a GPU), which takes a second bias: zero.
@@ -67,7 +68,7 @@ class LSTM(Network):
         return self.output(self._fused(x))
 
     def _fused(self, x: Tensor) -> Tensor:
-        """h_T of the top layer."""
+        """h_T of the top layer (B, N), or every h_t (B, T, N) with `per_step`."""
         zero = x.new_zeros(4 * self.hidden)
         weights = [
             tensor
@@ -77,9 +78,10 @@ class LSTM(Network):
         h0 = x.new_zeros(self.depth, len(x), self.hidden)
         grads = torch.is_grad_enabled()
         states = (h0, h0)
-        return torch._VF.lstm(
+        h, *_ = torch._VF.lstm(
             x.transpose(0, 1), states, weights, True, self.depth, 0.0, grads, False, False
-        )[0][-1]
+        )
+        return h.transpose(0, 1) if self.per_step else h[-1]
 
     def kernels(self) -> Iterator[tuple[nn.Module, str]]:
         yield self, "recurrent"

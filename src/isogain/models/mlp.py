@@ -26,8 +26,9 @@ class MLP(Network):
         hidden: int = 128,
         depth: int = 4,
         activation: Literal["linear", "tanh", "relu", "hardtanh", "erf"] = "tanh",
+        per_step: bool = False,
     ) -> None:
-        super().__init__(n_in, n_out, length, hidden, depth)
+        super().__init__(n_in, n_out, length, hidden, depth, per_step)
         self.phi = ACTIVATIONS[activation].function
         self.input = nn.Linear(n_in * length, hidden)
         self.kernel = nn.Parameter(gaussian_(torch.empty(depth, hidden, hidden)))
@@ -43,8 +44,8 @@ class MLP(Network):
             hs.append(self.phi(nn.functional.linear(hs[-1], w, b)))
         return hs
 
-    def readout(self, hs: list[Tensor]) -> Tensor:
-        return self.output(hs[-1])
+    def top(self, hs: list[Tensor]) -> Tensor:
+        return hs[-1]
 
     def kernels(self) -> Iterator[tuple[nn.Module, str]]:
         yield self, "kernel"
