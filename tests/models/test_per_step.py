@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from cases import networks, parts, randn, same
+from cases import networks, randn, same
 
 BUILDS = [case for case in networks() if case.values[0].args[0].func.sequential]
 
@@ -36,12 +36,3 @@ def test_a_gpu_answers_as_a_cpu_does(build):
     net, x = build(per_step=True), randn(3, 5, 3)
     expected = net(x)
     torch.testing.assert_close(net.cuda()(x.cuda()).cpu(), expected, rtol=1e-9, atol=1e-10)
-
-
-@pytest.mark.parametrize("model", parts("model").values(), ids=parts("model"))
-def test_only_a_network_that_reads_a_sequence_answers_at_every_step(model):
-    if model.func.sequential:
-        assert model(n_in=3, n_out=4, length=5, per_step=True)(torch.randn(2, 5, 3)).shape[1] == 5
-    else:
-        with pytest.raises(ValueError, match="^per_step must be false for MLP, got true$"):
-            model(n_in=3, n_out=4, length=5, per_step=True)

@@ -1,17 +1,16 @@
 """MNIST, flat or as a sequence; the files ship with the package (LeCun, Cortes, Burges; CC BY-SA 3.0)."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from isogain.data.batches import Batches
+from isogain.data.batches import Stream
 from isogain.data.idx import idx_tensor
-from isogain.ranges import at_least, between
+from isogain.data.task import Task, hits
 
 MD5 = {  # of the decompressed files, as published
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
@@ -23,12 +22,7 @@ VALIDATION = 12_000  # of 60 000, as in Hlav 2019
 PERMUTATION_SEED = 92916  # numpy's RandomState; expRNN, scoRNN and their successors permute by it
 
 
-def hits(logits: Tensor, y: Tensor) -> Tensor:
-    """Which examples are classified right; (B,) of bool."""
-    return logits.argmax(-1) == y
-
-
-class MNIST(pl.LightningDataModule):
+class MNIST(Task):
     """Flat MNIST for the MLP: x (B, 784) in [0, 1], y (B,) in 0 … 9; 48 000 / 12 000 / 10 000
     examples.
 
@@ -47,69 +41,30 @@ class MNIST(pl.LightningDataModule):
         root: str | None = None,
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        self.batch_size = int(at_least("batch_size", batch_size, 1))
-        self.eval_batch_size = int(at_least("eval_batch_size", eval_batch_size, 1))
-        self.split_seed = int(between("split_seed", split_seed, 0, 2**63))
+        super().__init__(batch_size, eval_batch_size, split_seed, seed)
         self.root = Path(root) if root else Path(__file__).parent / "mnist_idx"
-        self.seed = seed
-        self._batches: dict[str, Batches] = {}
 
-    def load(self, device: torch.device | str = "cpu") -> None:
-        """Read the files, once, and keep them as uint8 on `device`; raises DataError for a missing or damaged file."""
-        if self._batches:
-            return
+    def streams(self, device: torch.device | str) -> dict[str, Stream]:
+        """Read the files, and keep them as uint8."""
         train_x, train_y, test_x, test_y = (
             idx_tensor(self.root / f"{n}.xz", md5) for n, md5 in MD5.items()
         )
         rows = torch.randperm(
             len(train_y), generator=torch.Generator().manual_seed(self.split_seed)
         )
-        parts = {
-            "train": (train_x[rows[VALIDATION:]], train_y[rows[VALIDATION:]]),
-            "val": (train_x[rows[:VALIDATION]], train_y[rows[:VALIDATION]]),
-            "test": (test_x, test_y),
-        }
-        for part, (x, y) in parts.items():
-            training = part == "train"
-            self._batches[part] = Batches(
-                self.stored(x.flatten(1)).to(device),
-                y.long().to(device),
-                self.batch_size if training else self.eval_batch_size,
-                self.view,
-                self.seed if training else None,
-            )
+        train, val = rows[VALIDATION:], rows[:VALIDATION]
+        images = {"train": train_x[train], "val": train_x[val], "test": test_x}
+        labels = {"train": train_y[train], "val": train_y[val], "test": test_y}
+        parts = {p: (self.kept(x.flatten(1)), labels[p].long()) for p, x in images.items()}
+        return self.stored(parts, device, self.view)
 
-    def stored(self, x: Tensor) -> Tensor:
+    def kept(self, x: Tensor) -> Tensor:
         """The uint8 images (B, 784) as they are kept."""
         return x
 
     def view(self, x: Tensor) -> Tensor:
         """A batch of stored images as the network reads them."""
         return x / 255
-
-    def probe(self, examples: int) -> tuple[Tensor, Tensor]:
-        """The first `examples` of the validation split: the same at every step of every run."""
-        val = self._batches["val"]
-        return self.view(val.x[:examples]), val.y[:examples]
-
-    def setup(self, stage: str) -> None:
-        self.load(self.trainer.strategy.root_device if self.trainer else "cpu")
-
-    def train_dataloader(self) -> Batches:
-        return self._batches["train"]
-
-    def val_dataloader(self) -> Batches:
-        return self._batches["val"]
-
-    def test_dataloader(self) -> Batches:
-        return self._batches["test"]
-
-    def state_dict(self) -> dict[str, Any]:
-        return self._batches["train"].state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._batches["train"].load_state_dict(state)
 
 
 class SeqMNIST(MNIST):
@@ -135,7 +90,7 @@ class SeqMNIST(MNIST):
         self.order = order
         self.length, self.n_in = (28, 28) if order == "rows" else (784, 1)
 
-    def stored(self, x: Tensor) -> Tensor:
+    def kept(self, x: Tensor) -> Tensor:
         if self.order != "permuted":
             return x
         return x[

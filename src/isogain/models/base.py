@@ -13,7 +13,7 @@ from isogain.ranges import at_least
 
 
 class Network(nn.Module):
-    """A signal h_0 → h_1 → … → h_L, read out at the end, or with `per_step` after every time step.
+    """A signal h_0 → h_1 → … → h_L, read out at the end, or with `per_step` (recurrent ones) after every time step.
 
     `length` is T: an MLP sees the steps side by side, a recurrent network one by one (and works at
     any other T too). `sequential` networks need a time axis, (B, T, D).
@@ -25,8 +25,6 @@ class Network(nn.Module):
         self, n_in: int, n_out: int, length: int, hidden: int, depth: int, per_step: bool = False
     ) -> None:
         super().__init__()
-        if per_step and not self.sequential:
-            raise ValueError(f"per_step must be false for {type(self).__name__}, got true")
         self.n_in, self.n_out, self.length, self.per_step = n_in, n_out, length, per_step
         self.hidden = int(at_least("hidden", hidden, 1))
         self.depth = int(at_least("depth", depth, 1))

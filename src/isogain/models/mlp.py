@@ -26,9 +26,8 @@ class MLP(Network):
         hidden: int = 128,
         depth: int = 4,
         activation: Literal["linear", "tanh", "relu", "hardtanh", "erf"] = "tanh",
-        per_step: bool = False,
     ) -> None:
-        super().__init__(n_in, n_out, length, hidden, depth, per_step)
+        super().__init__(n_in, n_out, length, hidden, depth)
         self.phi = ACTIVATIONS[activation].function
         self.input = nn.Linear(n_in * length, hidden)
         self.kernel = nn.Parameter(gaussian_(torch.empty(depth, hidden, hidden)))
