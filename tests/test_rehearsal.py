@@ -40,6 +40,11 @@ def test_a_network_that_reads_sequences_needs_data_with_a_time_axis(model, data)
         )
 
 
+def test_a_task_that_asks_at_every_step_needs_a_recurrent_network():
+    line = "model=mlp answers once and Copy asks at every step: use model=rnn or model=lstm"
+    assert told("model=mlp", "data=copy") == line
+
+
 @pytest.mark.parametrize("model", ["mlp", "rnn", "lstm"])
 @pytest.mark.parametrize("option", ["depth", "hidden"])
 def test_a_size_that_the_network_refuses_is_told_with_its_path(model, option):
@@ -47,7 +52,7 @@ def test_a_size_that_the_network_refuses_is_told_with_its_path(model, option):
     assert told(f"model={model}", f"model.{option}=0") == line
 
 
-@pytest.mark.parametrize("name", ["n_in", "n_out", "length"])
+@pytest.mark.parametrize("name", ["n_in", "n_out", "length", "per_step"])
 def test_what_the_data_decides_cannot_be_set(name):
     assert told(f"+model.{name}=3") == f"model.{name}: comes from the data and cannot be set"
 
