@@ -52,9 +52,10 @@ def test_a_size_that_the_network_refuses_is_told_with_its_path(model, option):
     assert told(f"model={model}", f"model.{option}=0") == line
 
 
-@pytest.mark.parametrize("name", ["n_in", "n_out", "length", "per_step"])
-def test_what_the_data_decides_cannot_be_set(name):
-    assert told(f"+model.{name}=3") == f"model.{name}: comes from the data and cannot be set"
+@pytest.mark.parametrize("option", ["n_in=3", "n_out=3", "length=3", "per_step=true"])
+def test_what_the_data_decides_cannot_be_set(option):
+    name = option.partition("=")[0]
+    assert told(f"+model.{option}") == f"model.{name}: comes from the data and cannot be set"
 
 
 @pytest.mark.parametrize(

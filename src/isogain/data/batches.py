@@ -107,6 +107,6 @@ def training_seed(seed: int, i: int) -> int:
     return 2 * (seed * 1_000_003 + i) % 2**32
 
 
-def evaluation_seed(split_seed: int, part: int) -> int:
-    """The generator's seed for the examples of a split, 0 for validation and 1 for test."""
-    return (2 * (2 * split_seed + part) + 1) % 2**32
+def evaluation_seed(split_seed: int, part: int, i: int = 0) -> int:
+    """The generator's seed for the i-th batch of a split, 0 for validation and 1 for test."""
+    return (2 * (split_seed * 1_000_003 + 2 * i + part) + 1) % 2**32
