@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from runs import checkpoint, composed, small_run
+from runs import CONF, checkpoint, composed, small_run
 
 from isogain.config import parts
 from isogain.errors import CheckpointError, ConfigError, UserError
@@ -38,6 +38,27 @@ def test_a_network_that_reads_sequences_needs_data_with_a_time_axis(model, data)
         assert (
             told(*choice) == f"model={model} reads a sequence and MNIST is flat: use data=seqmnist"
         )
+
+
+@pytest.mark.parametrize("data", sorted(path.stem for path in CONF.glob("data/*.yaml")))
+def test_every_task_fits_a_model_and_is_refused_with_what_would_fit_by_the_others(data):
+    lines = []
+    for model in ("mlp", "rnn", "lstm"):
+        try:
+            rehearsed(f"model={model}", f"data={data}")
+        except ConfigError as error:
+            lines.append(str(error))
+    assert len(lines) < 3
+    for line in lines:
+        *_, choice = line.split("use ")
+        assert choice.startswith(("data=", "data.", "model="))
+
+
+@pytest.mark.parametrize("data", ["copy", "adding", "noisy_padded"])
+@pytest.mark.parametrize("model", ["rnn", "lstm"])
+def test_sequences_that_no_memory_holds_are_refused_before_they_are_drawn(data, model):
+    line = told(f"model={model}", f"data={data}", "data.T=1000000000000")
+    assert "128 sequences of 1,000,000,000,0" in line and "lower data.batch_size" in line
 
 
 def test_a_task_that_asks_at_every_step_needs_a_recurrent_network():

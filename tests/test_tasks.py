@@ -15,6 +15,7 @@ SYNTHETIC = {
     "adding": ("data=adding", "data.T=7", "data.batches=6", "data.eval_examples=40"),
     "teacher": ("data=teacher", "model=mlp", "model.activation=linear", "data.noise=0.1"),
 }
+NOISY = ("data=noisy_padded", "data.T=7")
 CASES = [pytest.param(options, id=name) for name, options in SYNTHETIC.items()]
 
 
@@ -40,7 +41,7 @@ def test_a_run_says_the_baseline_and_no_accuracy_where_there_is_none(tmp_path, o
     assert bool(accuracies) == ("data=copy" in options)
 
 
-@pytest.mark.parametrize("options", CASES)
+@pytest.mark.parametrize("options", [*CASES, pytest.param(NOISY, id="noisy_padded")])
 @pytest.mark.parametrize("at", [9, 17])
 def test_a_cut_run_of_a_drawn_task_ends_bitwise_where_the_whole_one_ends(tmp_path, options, at):
     options = (*options, "callbacks.checkpoints.every=4")

@@ -1,5 +1,6 @@
 """Everything that can be wrong with the parts of a run taken together, before data is read or a file written."""
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -39,6 +40,7 @@ def rehearse(
     """
     with torch.random.fork_rng(devices=[]):
         net = _built_without_memory(model, data)
+        _check_memory(net, data)
         _refusals_of("init", lambda: init(torch.empty(2, 2)))
     if data.hits is None and objective and "acc" in objective:
         raise ConfigError(
@@ -79,6 +81,21 @@ def _built_without_memory(model: partial, data: Task) -> Network:
             raise ConfigError(f"model.{name}: comes from the data and cannot be set")
     with torch.device("meta"):
         return _refusals_of("model", lambda: model(**data.sizes()))
+
+
+def _check_memory(net: Network, data: Task) -> None:
+    """Raise ConfigError where the inputs and states of one training batch alone are more than the machine holds."""
+    if not net.sequential:
+        return
+    numbers = data.batch_size * data.length * (data.n_in + net.depth * net.hidden)
+    need, have = 4 * numbers, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if torch.cuda.is_available():
+        have = max(have, torch.cuda.get_device_properties(0).total_memory)
+    if need > have:
+        raise ConfigError(
+            f"data: {data.batch_size} sequences of {data.length:,} steps take {need / 1e9:,.0f} GB for inputs and "
+            f"states alone, and there are {have / 1e9:,.0f} GB: shorten them, or lower data.batch_size"
+        )
 
 
 def _refusals_of(group: str, build: Callable[[], T]) -> T:
