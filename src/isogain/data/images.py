@@ -62,7 +62,7 @@ class Images(Task):
         images = {"train": train_x[train], "val": train_x[val], "test": test_x}
         labels = {"train": train_y[train], "val": train_y[val], "test": test_y}
         parts = {p: (self.kept(x), labels[p].long()) for p, x in images.items()}
-        self._features = view_of(self.inputs, parts["train"][0], self.shape[-1])
+        self._features = view_of(self.inputs, parts["train"][0], self.shape[-1], device)
         return self.stored(parts, device, self.view)
 
     def kept(self, x: Tensor) -> Tensor:

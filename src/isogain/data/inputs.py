@@ -15,11 +15,11 @@ RIDGE = 1e-2  # of the mean variance: what varies less is not blown up to as muc
 CHUNK = 4096  # images at once
 
 
-def view_of(inputs: Inputs, x: Tensor, channels: int) -> View:
-    """The view of images like the training images x (B, F) of uint8."""
+def view_of(inputs: Inputs, x: Tensor, channels: int, device: torch.device | str = "cpu") -> View:
+    """The view on `device` of images like the training images x (B, F) of uint8."""
     if inputs == "whitened":
-        return whitened(x)
-    return normalised(x, channels) if inputs == "normalised" else pixels
+        return whitened(x, device)
+    return normalised(x, channels, device) if inputs == "normalised" else pixels
 
 
 def pixels(x: Tensor) -> Tensor:
@@ -27,24 +27,22 @@ def pixels(x: Tensor) -> Tensor:
     return x / 255
 
 
-def normalised(x: Tensor, channels: int) -> View:
-    """Mean 0 and variance 1 over the training images, a channel each."""
+def normalised(x: Tensor, channels: int, device: torch.device | str = "cpu") -> View:
+    """Mean 0 and variance 1 over the training images, a channel each; a channel that is constant is 0."""
     level = torch.arange(256, dtype=torch.float64)
-    shares = [c.flatten().bincount(minlength=256) / c.numel() for c in _by_channel(x, channels)]
-    means = torch.stack([share.double() @ level for share in shares])
-    squares = torch.stack([share.double() @ level.square() for share in shares])
-    mean, deviation = means, (squares - means.square()).sqrt()
+    planes = x.unflatten(-1, (-1, channels)).unbind(-1)
+    shares = [plane.flatten().bincount(minlength=256).double() / plane.numel() for plane in planes]
+    mean = torch.stack([share @ level for share in shares])
+    variance = torch.stack([share @ level.square() for share in shares]) - mean.square()
+    shift, scale = (t.float().to(device) for t in (mean, variance.clamp(min=1e-6).rsqrt()))
 
     def view(x: Tensor) -> Tensor:
-        levels = x.unflatten(-1, (-1, channels))
-        return (
-            (levels - mean.to(x.device, torch.float32)) / deviation.to(x.device, torch.float32)
-        ).flatten(-2)
+        return ((x.unflatten(-1, (-1, channels)) - shift) * scale).flatten(-2)
 
     return view
 
 
-def whitened(x: Tensor) -> View:
+def whitened(x: Tensor, device: torch.device | str = "cpu") -> View:
     """(Σ + ε)^−½ (x − mean) at unit length: as small a signal in every direction as critical networks ask for.
 
     Σ is the covariance of the training images, ε its mean eigenvalue / 100.
@@ -53,14 +51,9 @@ def whitened(x: Tensor) -> View:
     centred = (part.double() - mean for part in x.split(CHUNK))
     variances, axes = torch.linalg.eigh(sum(part.mT @ part for part in centred) / len(x))
     scale = (variances.clamp(min=0) + RIDGE * variances.mean()).rsqrt()
-    zca = ((axes * scale) @ axes.mT).float()
+    shift, zca = (t.float().to(device) for t in (mean, (axes * scale) @ axes.mT))
 
     def view(x: Tensor) -> Tensor:
-        y = (x - mean.to(x.device, torch.float32)) @ zca.to(x.device)
-        return torch.nn.functional.normalize(y, dim=-1)
+        return torch.nn.functional.normalize((x - shift) @ zca, dim=-1)
 
     return view
-
-
-def _by_channel(x: Tensor, channels: int) -> tuple[Tensor, ...]:
-    return x.unflatten(-1, (-1, channels)).unbind(-1)
