@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from runs import checkpoint, composed, small_run
+from runs import CONF, checkpoint, composed, small_run
 
 from isogain.config import parts
 from isogain.errors import CheckpointError, ConfigError, UserError
@@ -40,6 +40,32 @@ def test_a_network_that_reads_sequences_needs_data_with_a_time_axis(model, data)
         )
 
 
+@pytest.mark.parametrize("data", sorted(path.stem for path in CONF.glob("data/*.yaml")))
+def test_every_task_fits_a_model_and_is_refused_with_what_would_fit_by_the_others(data):
+    lines = []
+    for model in ("mlp", "rnn", "lstm"):
+        try:
+            rehearsed(f"model={model}", f"data={data}")
+        except ConfigError as error:
+            lines.append(str(error))
+    assert len(lines) < 3
+    for line in lines:
+        *_, choice = line.split("use ")
+        assert choice.startswith(("data=", "data.", "model="))
+
+
+@pytest.mark.parametrize("data", ["copy", "adding"])
+@pytest.mark.parametrize("model", ["rnn", "lstm"])
+def test_sequences_that_no_memory_holds_are_refused_before_they_are_drawn(data, model):
+    line = told(f"model={model}", f"data={data}", "data.T=1000000000000")
+    assert "128 sequences of 1,000,000,000,0" in line and "lower data.batch_size" in line
+
+
+def test_a_task_that_asks_at_every_step_needs_a_recurrent_network():
+    line = "model=mlp answers once and Copy asks at every step: use model=rnn or model=lstm"
+    assert told("model=mlp", "data=copy") == line
+
+
 @pytest.mark.parametrize("model", ["mlp", "rnn", "lstm"])
 @pytest.mark.parametrize("option", ["depth", "hidden"])
 def test_a_size_that_the_network_refuses_is_told_with_its_path(model, option):
@@ -47,9 +73,10 @@ def test_a_size_that_the_network_refuses_is_told_with_its_path(model, option):
     assert told(f"model={model}", f"model.{option}=0") == line
 
 
-@pytest.mark.parametrize("name", ["n_in", "n_out", "length"])
-def test_what_the_data_decides_cannot_be_set(name):
-    assert told(f"+model.{name}=3") == f"model.{name}: comes from the data and cannot be set"
+@pytest.mark.parametrize("option", ["n_in=3", "n_out=3", "length=3", "per_step=true"])
+def test_what_the_data_decides_cannot_be_set(option):
+    name = option.partition("=")[0]
+    assert told(f"+model.{option}") == f"model.{name}: comes from the data and cannot be set"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What a run says of itself on the terminal."""
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -143,3 +144,20 @@ def test_the_end_table_says_how_to_see_the_curves_of_the_newest_mirror(tmp_path)
         (tmp_path / "wandb" / f"offline-run-{stamp}-abc").mkdir(parents=True)
     newest = tmp_path / "wandb" / "offline-run-20260103-abc"
     assert rows(report.end_table(FOUND, tmp_path))["curves"] == f"wandb leet {newest}"
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ({"test/loss": 0.25}, "0.25"),
+        ({"test/loss": 0.25, "baseline/loss": 0.5}, "0.25, baseline 0.5"),
+        ({"test/loss": 0.25, "baseline/loss": 0.5, "test/acc": 1}, "0.25, baseline 0.5"),
+        ({"test/loss": 0.25, "test/acc": 1}, None),
+        ({"baseline/loss": 0.5}, None),
+    ],
+)
+def test_the_end_table_has_the_loss_where_no_accuracy_speaks_for_it_or_a_baseline_is_known(
+    known, said
+):
+    table = report.end_table({"status": "finished", "seconds": 1} | known, Path("run"))
+    assert rows(table).get("test loss") == said

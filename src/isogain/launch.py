@@ -48,7 +48,8 @@ def job(config: DictConfig) -> float:
         built = parts(config)
         rehearse(**built)
         folder.claim(config, hydra.overrides.task, config.resume)
-        return run(**built).get(config.objective, float("nan"))
+        objective = config.objective or built["data"].objective
+        return run(**built).get(objective, float("nan"))
     except Exception as error:
         in_a_sweep = hydra.mode == RunMode.MULTIRUN
         _put_on_record(folder, error, in_a_sweep)

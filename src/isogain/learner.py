@@ -6,7 +6,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.parametrize import cached
 
 from isogain import restart
@@ -27,7 +27,8 @@ class Learner(pl.LightningModule):
     Order in a step: loss + penalty, backward, callbacks see the raw gradient, `before_step` (where
     the built-in penalties add theirs), clipping, optimiser, `after_step`. Sums stay on the device and are read every
     `trainer.log_every_n_steps` steps and at the end of an epoch. `metrics` holds the latest value
-    of everything that was measured, `examples` counts those trained on in this process.
+    of everything that was measured, `examples` counts those trained on in this process. `baseline`
+    is a loss to log beside ours; `embedding` turns a batch's tokens into what `net` reads, and is trained too.
     """
 
     def __init__(
@@ -38,12 +39,16 @@ class Learner(pl.LightningModule):
         optim: Optim,
         loss: Callable[[Tensor, Tensor], Tensor],
         hits: Callable[[Tensor, Tensor], Tensor] | None = None,
+        baseline: float | None = None,
+        embedding: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.net, self.reg, self.optim, self.loss, self.hits = net, reg, optim, loss, hits
         self.as_drawn = (
             True  # whether the kernels are still the initialiser's, or the regulariser moved them
         )
+        self.constants = {} if baseline is None else {"baseline/loss": baseline}
+        self.embedding = embedding
         for module, name in net.kernels():
             drawn = init(getattr(module, name)).detach().clone()
             reg.attach(module, name)
@@ -114,6 +119,8 @@ class Learner(pl.LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         optimizer = self.optim(self.net, self.reg)
+        if self.embedding is not None:
+            optimizer.param_groups[0]["params"] += self.embedding.parameters()
         scheduler = self.optim.scheduler(optimizer, self.trainer.estimated_stepping_batches)
         if scheduler is None:
             return {"optimizer": optimizer}
@@ -169,7 +176,7 @@ class Learner(pl.LightningModule):
         x, y = batch
         with torch.autocast(x.device.type, enabled=False):
             self.kernels()  # a re-parametrised kernel too is computed, and then cached, in full precision
-        logits = self.net(x)
+        logits = self.net(x if self.embedding is None else self.embedding(x))
         loss = self.loss(logits, y)
         with torch.no_grad():
             self.tally[0] += loss.detach() * len(y)
@@ -194,8 +201,8 @@ class Learner(pl.LightningModule):
         if bad_step:
             raise Divergence("the penalty", math.nan, step)
         self.tally.zero_()
-        self.metrics |= values
-        record(self.trainer, values)
+        self.metrics |= values | self.constants
+        record(self.trainer, values | self.constants)
         return values
 
     def _after_step(self, w: Tensor, state: dict[str, Tensor]) -> None:

@@ -1,15 +1,16 @@
 """Everything that can be wrong with the parts of a run taken together, before data is read or a file written."""
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from pytorch_lightning import LightningDataModule
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from isogain import checkpoints
+from isogain.data.task import Task
 from isogain.errors import CheckpointError, ConfigError
 from isogain.models.base import Network
 from isogain.optim import Optim
@@ -22,7 +23,7 @@ COUNTS = {"log_every_n_steps", "check_val_every_n_epoch", "accumulate_grad_batch
 def rehearse(
     *,
     seed: int,
-    data: LightningDataModule,
+    data: Task,
     model: partial,
     init: partial,
     optim: Optim,
@@ -30,6 +31,7 @@ def rehearse(
     out: str,
     ckpt: str | None = None,
     resume: bool = False,
+    objective: str | None = None,
     **others: Any,
 ) -> None:
     """Build the network without memory, the trainer without files, and read the checkpoint; raises UserError.
@@ -38,8 +40,13 @@ def rehearse(
     """
     with torch.random.fork_rng(devices=[]):
         net = _built_without_memory(model, data)
+        _check_memory(net, data)
         _refusals_of("init", lambda: init(torch.empty(2, 2)))
         _refusals_of("init", lambda: getattr(init, "point", _nothing)(net))
+    if data.hits is None and objective and "acc" in objective:
+        raise ConfigError(
+            f"objective={objective}: {type(data).__name__} has no accuracy: use null or val/loss"
+        )
     _refusals_of("", lambda: between("seed", seed, 0, 2**32))
     for name in COUNTS & trainer.keywords.keys():
         _refusals_of("trainer", lambda name=name: at_least(name, trainer.keywords[name], 1))
@@ -64,18 +71,35 @@ def _nothing(net: Network) -> None:
     """What an initialiser of kernels alone asks of the network."""
 
 
-def _built_without_memory(model: partial, data: LightningDataModule) -> Network:
+def _built_without_memory(model: partial, data: Task) -> Network:
+    name, task = model.func.__name__.lower(), type(data).__name__
     if model.func.sequential and not data.sequential:
-        name = model.func.__name__
         raise ConfigError(
-            f"model={name.lower()} reads a sequence and {type(data).__name__} is flat: use data=seqmnist"
+            f"model={name} reads a sequence and {task} is flat: use {data.as_sequence}"
         )
-    for name in ("n_in", "n_out", "length"):
+    if data.per_step and not model.func.sequential:
+        raise ConfigError(
+            f"model={name} answers once and {task} asks at every step: use model=rnn or model=lstm"
+        )
+    for name in ("n_in", "n_out", "length", "per_step"):
         if name in model.keywords:
             raise ConfigError(f"model.{name}: comes from the data and cannot be set")
     with torch.device("meta"):
-        return _refusals_of(
-            "model", lambda: model(n_in=data.n_in, n_out=data.n_out, length=data.length)
+        return _refusals_of("model", lambda: model(**data.sizes()))
+
+
+def _check_memory(net: Network, data: Task) -> None:
+    """Raise ConfigError where the inputs and states of one training batch alone are more than the machine holds."""
+    if not net.sequential:
+        return
+    numbers = data.batch_size * data.length * (data.n_in + net.depth * net.hidden)
+    need, have = 4 * numbers, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if torch.cuda.is_available():
+        have = max(have, torch.cuda.get_device_properties(0).total_memory)
+    if need > have:
+        raise ConfigError(
+            f"data: {data.batch_size} sequences of {data.length:,} steps take {need / 1e9:,.0f} GB for inputs and "
+            f"states alone, and there are {have / 1e9:,.0f} GB: shorten them, or lower data.batch_size"
         )
 
 

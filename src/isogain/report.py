@@ -31,7 +31,7 @@ def start_table(
         "kernels": kernels,
         "init": f"{init.func.__name__.rstrip('_')} {_options(init.keywords)}",
         "reg": f"{type(learner.reg).__name__} {_options(learner.reg.options())}",
-        "data": f"{type(data).__name__} {data.length} × {data.n_in}, {len(train.y):,} examples, {len(train)} batches",
+        "data": f"{type(data).__name__} {data.length} × {data.n_in}, {train.examples:,} examples, {len(train)} batches",
         "optim": f"{type(optim).__name__} {rates}",
         "device": device_name(device),
     }
@@ -39,10 +39,11 @@ def start_table(
 
 
 def end_table(summary: Mapping[str, Any], folder: Path) -> str:
-    """Accuracy, orthogonality gap, the Jacobian's spread, and where to look."""
+    """Accuracy or loss, orthogonality gap, the Jacobian's spread, and where to look."""
     shown = {
         "status": summary["status"] + (f": {summary['error']}" if "error" in summary else ""),
         "test accuracy": _percent(summary.get("test/acc")),
+        "test loss": _loss(summary),
         "validation": _validation(summary),
         "orthogonality gap": _gap(summary),
         "Jacobian spread": _spread(summary),
@@ -79,6 +80,14 @@ def _percent(value: float | None) -> str:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
+
+
+def _loss(summary: Mapping[str, Any]) -> str:
+    """The test loss, where there is no accuracy to speak for it or a baseline to hold it against."""
+    if "test/loss" not in summary or {"test/acc", "baseline/loss"} & summary.keys() == {"test/acc"}:
+        return ""
+    baseline = _number(summary.get("baseline/loss"))
+    return _number(summary["test/loss"]) + (f", baseline {baseline}" if baseline else "")
 
 
 def _validation(summary: Mapping[str, Any]) -> str:

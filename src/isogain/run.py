@@ -12,6 +12,7 @@ from torch import Tensor
 
 from isogain import checkpoints, provenance, report
 from isogain.checkpoints import WholeFileIO
+from isogain.data.task import Task
 from isogain.errors import Divergence
 from isogain.folder import RunFolder
 from isogain.learner import Learner
@@ -28,7 +29,7 @@ Objective = Literal["val/acc_best", "val/acc", "val/loss", "train/loss", "test/a
 def run(
     *,
     seed: int,
-    data: pl.LightningDataModule,
+    data: Task,
     model: Callable[..., Network],
     init: Callable[[Tensor], Tensor],
     reg: Regularizer,
@@ -39,7 +40,7 @@ def run(
     logger: Callable[..., Any] | None = None,
     ckpt: str | None = None,
     resume: bool = False,
-    objective: Objective = "val/acc_best",
+    objective: Objective | None = None,
 ) -> dict[str, Any]:
     """Train and test one network in the folder `out`; returns what its summary.json holds.
 
@@ -62,8 +63,8 @@ def run(
         num_sanity_val_steps=0,
     )
     data.load(fitter.strategy.root_device)
-    net = model(n_in=data.n_in, n_out=data.n_out, length=data.length)
-    learner = Learner(net, init, reg, optim, data.loss, data.hits)
+    net = model(**data.sizes())
+    learner = Learner(net, init, reg, optim, data.loss, data.hits, data.baseline, data.embedding)
     if hasattr(init, "finish_"):  # it sets more than kernels
         init.finish_(net, data.probe(PROBE)[0])
     start = _start(folder, record, ckpt, resume)
@@ -99,7 +100,7 @@ def _start(folder: RunFolder, record: RunRecord, ckpt: str | None, resume: bool)
 
 
 def _outcome(
-    fitter: pl.Trainer, learner: Learner, data: pl.LightningDataModule, start: Path | None
+    fitter: pl.Trainer, learner: Learner, data: Task, start: Path | None
 ) -> tuple[dict[str, Any], BaseException | None]:
     """Train and test; the status, and the error to raise once the summary is written."""
     began = time.perf_counter()

@@ -1,19 +1,12 @@
 import hashlib
 import lzma
-import struct
 
 import pytest
 import torch
+from formats import idx_bytes
 
 from isogain.data.idx import idx_tensor
 from isogain.errors import DataError
-
-UINT8 = 8  # the type byte of the IDX format
-
-
-def idx_bytes(tensor):
-    head = struct.pack(">HBB", 0, UINT8, tensor.ndim)
-    return head + struct.pack(f">{tensor.ndim}I", *tensor.shape) + bytes(tensor.flatten().tolist())
 
 
 def written(path, tensor):

@@ -5,15 +5,18 @@ from collections.abc import Sequence
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from torch.nn.functional import cross_entropy, mse_loss
 
 from isogain.callbacks.base import Diagnostic
 from isogain.diagnostics.bound import fisher_bound
-from isogain.diagnostics.fisher import Kind, curvature, ntk_spectrum
+from isogain.diagnostics.fisher import Kind, Loss, curvature, ntk_spectrum
+from isogain.errors import ConfigError
 from isogain.learner import Learner
 from isogain.ranges import at_least
 from isogain.record import Spectrum, record
 
 EDGES = np.geomspace(1e-9, 1e6, 65)  # 64 bins, an equal ratio each
+LOSSES: dict[object, Loss] = {cross_entropy: "cross_entropy", mse_loss: "squared"}
 
 
 class FisherCurvature(Diagnostic):
@@ -21,7 +24,7 @@ class FisherCurvature(Diagnostic):
     `fisher_<kind>/lambda_max`, `trace`, and where all eigenvalues are known `rank` and `condition`; the `k` largest
     are in spectra.npz.
 
-    `ntk` adds the tangent kernel's spectrum. Feed-forward networks have `bound/...` too: Sokół and Park's bound of
+    For mean squared errors it is that of ½‖z − y‖². `ntk` adds the tangent kernel's spectrum. Feed-forward networks have `bound/...` too: Sokół and Park's bound of
     λ_max by σ_max(J), every term of it, and the measured value.
     """
 
@@ -38,12 +41,20 @@ class FisherCurvature(Diagnostic):
         self.examples, self.k = int(at_least("examples", examples, 1)), int(at_least("k", k, 1))
         self.kinds, self.ntk = tuple(kinds), ntk
 
+    def setup(self, trainer: pl.Trainer, learner: Learner, stage: str) -> None:
+        if learner.loss not in LOSSES or learner.net.per_step:
+            task = type(trainer.datamodule).__name__
+            raise ConfigError(
+                f"callbacks.curvature: no Fisher of the loss of {task}; leave it out by "
+                "~callbacks.curvature"
+            )
+
     def measure(self, trainer: pl.Trainer, learner: Learner) -> None:
         x, y = trainer.datamodule.probe(self.examples)
-        scalars, arrays = {}, {}
+        loss, scalars, arrays = LOSSES[learner.loss], {}, {}
         for kind in self.kinds:
             draw = torch.Generator(x.device).manual_seed(0)  # the same targets all through a run
-            found = curvature(learner.net, x, y, self.k, kind, generator=draw)
+            found = curvature(learner.net, x, y, self.k, kind, loss, draw)
             values = found.eigenvalues.cpu().numpy()
             scalars |= _named(
                 f"fisher_{kind}",
@@ -58,14 +69,14 @@ class FisherCurvature(Diagnostic):
             arrays["ntk/eigenvalues"] = Spectrum(kernel, EDGES, ("value",))
             scalars["ntk/lambda_max"] = float(kernel[0])
         if not learner.net.sequential:
-            scalars |= _bound(learner, x)
+            scalars |= _bound(learner, x, loss)
         learner.metrics |= {k: v for k, v in scalars.items() if k.endswith("lambda_max")}
         record(trainer, scalars, arrays)
 
 
-def _bound(learner: Learner, x: torch.Tensor) -> dict[str, float]:
+def _bound(learner: Learner, x: torch.Tensor, loss: Loss) -> dict[str, float]:
     """The bound and its terms; of the vectors their sums."""
-    found = fisher_bound(learner.net, x)
+    found = fisher_bound(learner.net, x, loss)
     numbers = ("measured", "bound", "sure", "diagonal", "partner", "hessian", "inputs")
     sums = {name: getattr(found, name).sum().item() for name in ("biases", "weights")}
     largest = {"jacobian_first": found.jacobians[0].item()}

@@ -1,4 +1,4 @@
-"""Batches by indexing tensors that are already on the device; no workers, no per-item Python."""
+"""Batches made on the device, by indexing tensors or by drawing afresh; no workers, no per-item Python."""
 
 from collections.abc import Callable, Iterator
 
@@ -6,46 +6,63 @@ import torch
 from torch import Tensor
 
 Batch = tuple[Tensor, Tensor]
+View = Callable[[Tensor], Tensor]
 
 
-class Batches:
-    """Every example once an epoch, in an order that depends on (seed, epoch) alone.
+class Stream:
+    """Batches without end, `len` of them an epoch; the i-th depends on the seed and i alone.
 
     `drawn` counts the batches handed out since the start of training and is the whole state:
-    restored, the next batch is the one that would have come. `seed=None` keeps the examples in
-    order and restarts at every `iter`. `view` turns stored examples (uint8, say) into what the
-    network reads, a batch at a time.
+    restored, the next batch is the one that would have come.
     """
 
-    def __init__(
-        self,
-        x: Tensor,
-        y: Tensor,
-        size: int,
-        view: Callable[[Tensor], Tensor],
-        seed: int | None = None,
-    ) -> None:
-        self.x, self.y, self.size, self.view, self.seed = x, y, size, view, seed
+    examples: int  # an epoch
+    size: int
+    anew = False  # whether every `iter` begins with batch 0
+
+    def __init__(self) -> None:
         self.drawn = 0
-        self._epoch, self._order = -1, torch.arange(len(y), device=y.device)
+
+    def batch(self, i: int) -> Batch:
+        """The i-th batch since the start of training."""
+        raise NotImplementedError
 
     def __len__(self) -> int:
-        return -(-len(self.y) // self.size)
+        return -(-self.examples // self.size)
 
     def __iter__(self) -> Iterator[Batch]:
-        if self.seed is None:
+        if self.anew:
             self.drawn = 0
         for _ in range(len(self)):
-            epoch, i = divmod(self.drawn, len(self))
-            rows = self._rows(epoch)[i * self.size : (i + 1) * self.size]
             self.drawn += 1
-            yield self.view(self.x.index_select(0, rows)), self.y.index_select(0, rows)
+            yield self.batch(self.drawn - 1)
 
     def state_dict(self) -> dict[str, int]:
         return {"drawn": self.drawn}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         self.drawn = state["drawn"]
+
+
+class Batches(Stream):
+    """Every example once an epoch, in an order that depends on (seed, epoch) alone.
+
+    `seed=None` keeps the examples in order and restarts at every `iter`. `view` turns stored
+    examples (uint8, say) into what the network reads, a batch at a time.
+    """
+
+    def __init__(
+        self, x: Tensor, y: Tensor, size: int, view: View, seed: int | None = None
+    ) -> None:
+        super().__init__()
+        self.x, self.y, self.size, self.view, self.seed = x, y, size, view, seed
+        self.examples, self.anew = len(y), seed is None
+        self._epoch, self._order = -1, torch.arange(len(y), device=y.device)
+
+    def batch(self, i: int) -> Batch:
+        epoch, i = divmod(i, len(self))
+        rows = self._rows(epoch)[i * self.size : (i + 1) * self.size]
+        return self.view(self.x.index_select(0, rows)), self.y.index_select(0, rows)
 
     def _rows(self, epoch: int) -> Tensor:
         if self.seed is not None and epoch != self._epoch:
@@ -55,3 +72,41 @@ class Batches:
             self._order = torch.randperm(len(self.y), generator=order).to(self.y.device)
             self._epoch = epoch
         return self._order
+
+
+class Draws(Stream):
+    """Examples that come once and never again: `draw(n, generator)` gives n of them as they would be stored.
+
+    Drawn on `device` by its own generator, so a CPU and a GPU see other examples.
+    """
+
+    def __init__(
+        self,
+        draw: Callable[[int, torch.Generator], Batch],
+        size: int,
+        batches: int,
+        view: View,
+        seed: int,
+        device: torch.device | str,
+    ) -> None:
+        super().__init__()
+        self.draw, self.view, self.size, self.seed = draw, view, size, seed
+        self.examples = batches * size
+        self.generator = torch.Generator(device)
+
+    def batch(self, i: int) -> Batch:
+        x, y = self.draw(self.size, self.generator.manual_seed(training_seed(self.seed, i)))
+        return self.view(x), y
+
+
+def training_seed(seed: int, i: int) -> int:
+    """The generator's seed for the i-th training batch: even, where those of evaluation are odd.
+
+    Below 2^32, of which a CPU's generator reads no more.
+    """
+    return 2 * (seed * 1_000_003 + i) % 2**32
+
+
+def evaluation_seed(split_seed: int, part: int, i: int = 0) -> int:
+    """The generator's seed for the i-th batch of a split, 0 for validation and 1 for test."""
+    return (2 * (split_seed * 1_000_003 + 2 * i + part) + 1) % 2**32

@@ -1,146 +1,90 @@
-"""MNIST, flat or as a sequence; the files ship with the package (LeCun, Cortes, Burges; CC BY-SA 3.0)."""
+"""MNIST and Fashion-MNIST, flat or as sequences.
+
+MNIST ships with the package (LeCun, Cortes, Burges; CC BY-SA 3.0).
+"""
 
 from pathlib import Path
-from typing import Any, Literal
+from types import ModuleType
 
-import numpy as np
-import pytorch_lightning as pl
-import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from isogain.data.batches import Batches
-from isogain.data.idx import idx_tensor
-from isogain.ranges import at_least, between
+from isogain.data.idx import PACKAGED, idx_tensor
+from isogain.data.images import Images, Sequences
+from isogain.data.source import downloaded, located
+from isogain.data.task import hits
 
+__all__ = ["MD5", "MNIST", "FashionMNIST", "SeqFashionMNIST", "SeqMNIST", "hits"]
 MD5 = {  # of the decompressed files, as published
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
     "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
     "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
-VALIDATION = 12_000  # of 60 000, as in Hlav 2019
-PERMUTATION_SEED = 92916  # numpy's RandomState; expRNN, scoRNN and their successors permute by it
+FASHION_MD5 = {  # of the decompressed files of Debian's package
+    "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+    "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
+    "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
+    "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
+}
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 
 
-def hits(logits: Tensor, y: Tensor) -> Tensor:
-    """Which examples are classified right; (B,) of bool."""
-    return logits.argmax(-1) == y
-
-
-class MNIST(pl.LightningDataModule):
+class MNIST(Images):
     """Flat MNIST for the MLP: x (B, 784) in [0, 1], y (B,) in 0 … 9; 48 000 / 12 000 / 10 000
     examples.
 
-    `split_seed` alone decides which 12 000 training images validate, `seed` the order of training
-    batches. `root` is a folder with the four IDX files, xz-compressed (None: the package's own).
+    `split_seed` alone decides which 12 000 training images validate (a fifth, as in Hlav 2019), `seed`
+    the order of training batches. `root` is a folder with the four IDX files, plain, .gz or .xz, or
+    with torchvision's MNIST/raw (None: the package's own).
     """
 
-    n_out, loss, hits = 10, staticmethod(cross_entropy), staticmethod(hits)
-    length, n_in, sequential = 1, 784, False
+    validation, suffix, remedy = 12_000, ".xz", PACKAGED
 
-    def __init__(
-        self,
-        batch_size: int = 128,
-        eval_batch_size: int = 500,
-        split_seed: int = 0,
-        root: str | None = None,
-        seed: int = 0,
-    ) -> None:
-        super().__init__()
-        self.batch_size = int(at_least("batch_size", batch_size, 1))
-        self.eval_batch_size = int(at_least("eval_batch_size", eval_batch_size, 1))
-        self.split_seed = int(between("split_seed", split_seed, 0, 2**63))
-        self.root = Path(root) if root else Path(__file__).parent / "mnist_idx"
-        self.seed = seed
-        self._batches: dict[str, Batches] = {}
+    def folder(self, root: str | None) -> Path:
+        return Path(root) if root else Path(__file__).parent / "mnist_idx"
 
-    def load(self, device: torch.device | str = "cpu") -> None:
-        """Read the files, once, and keep them as uint8 on `device`; raises DataError for a missing or damaged file."""
-        if self._batches:
-            return
-        train_x, train_y, test_x, test_y = (
-            idx_tensor(self.root / f"{n}.xz", md5) for n, md5 in MD5.items()
-        )
-        rows = torch.randperm(
-            len(train_y), generator=torch.Generator().manual_seed(self.split_seed)
-        )
-        parts = {
-            "train": (train_x[rows[VALIDATION:]], train_y[rows[VALIDATION:]]),
-            "val": (train_x[rows[:VALIDATION]], train_y[rows[:VALIDATION]]),
-            "test": (test_x, test_y),
-        }
-        for part, (x, y) in parts.items():
-            training = part == "train"
-            self._batches[part] = Batches(
-                self.stored(x.flatten(1)).to(device),
-                y.long().to(device),
-                self.batch_size if training else self.eval_batch_size,
-                self.view,
-                self.seed if training else None,
-            )
+    def read(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.idx(MD5, [self.root / "MNIST" / "raw", self.root])
 
-    def stored(self, x: Tensor) -> Tensor:
-        """The uint8 images (B, 784) as they are kept."""
-        return x
-
-    def view(self, x: Tensor) -> Tensor:
-        """A batch of stored images as the network reads them."""
-        return x / 255
-
-    def probe(self, examples: int) -> tuple[Tensor, Tensor]:
-        """The first `examples` of the validation split: the same at every step of every run."""
-        val = self._batches["val"]
-        return self.view(val.x[:examples]), val.y[:examples]
-
-    def setup(self, stage: str) -> None:
-        self.load(self.trainer.strategy.root_device if self.trainer else "cpu")
-
-    def train_dataloader(self) -> Batches:
-        return self._batches["train"]
-
-    def val_dataloader(self) -> Batches:
-        return self._batches["val"]
-
-    def test_dataloader(self) -> Batches:
-        return self._batches["test"]
-
-    def state_dict(self) -> dict[str, Any]:
-        return self._batches["train"].state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._batches["train"].load_state_dict(state)
+    def idx(self, md5: dict[str, str], folders: list[Path]) -> tuple[Tensor, ...]:
+        """The four tensors of the files in the first of `folders` that has them, images as (N, 28, 28, 1)."""
+        missing = {name: self.root / f"{name}{self.suffix}" for name in md5}
+        paths = {name: located(folders, name) or path for name, path in missing.items()}
+        tensors = [idx_tensor(path, md5[name], self.remedy) for name, path in paths.items()]
+        return tuple(t.unsqueeze(-1) if t.ndim == 3 else t for t in tensors)
 
 
-class SeqMNIST(MNIST):
-    """MNIST as a sequence (B, T, D): `rows` 28 × 28, `pixels` 784 × 1, `permuted` 784 × 1 in one
-    fixed random order.
+class SeqMNIST(Sequences, MNIST):
+    """MNIST as a sequence: `rows` 28 × 28, `pixels` 784 × 1, `permuted` 784 × 1 in one fixed random order."""
 
-    The permutation is RandomState(92916).permutation(784), the one of expRNN and scoRNN. Le, Jaitly
-    and Hinton 2015.
+
+class FashionMNIST(MNIST):
+    """Flat Fashion-MNIST: ten kinds of clothes in the format and the split of MNIST. Xiao, Rasul and Vollgraf 2017.
+
+    `root` has the four IDX files, or torchvision's FashionMNIST/raw (None: `data`). Debian's
+    package dataset-fashion-mnist is looked for after it, and then torchvision asked to download.
     """
 
-    sequential = True
+    as_sequence, suffix = "data=seqfashion", ".gz"
+    remedy = (
+        "put the four IDX files of Fashion-MNIST (plain, .gz or .xz) there or in FashionMNIST/raw, "
+        "set data.root, or install Debian's dataset-fashion-mnist"
+    )
 
-    def __init__(
-        self,
-        order: Literal["rows", "pixels", "permuted"] = "rows",
-        batch_size: int = 128,
-        eval_batch_size: int = 500,
-        split_seed: int = 0,
-        root: str | None = None,
-        seed: int = 0,
-    ) -> None:
-        super().__init__(batch_size, eval_batch_size, split_seed, root, seed)
-        self.order = order
-        self.length, self.n_in = (28, 28) if order == "rows" else (784, 1)
+    def folder(self, root: str | None) -> Path:
+        return Path(root or "data")
 
-    def stored(self, x: Tensor) -> Tensor:
-        if self.order != "permuted":
-            return x
-        return x[
-            :, torch.from_numpy(np.random.RandomState(PERMUTATION_SEED).permutation(x.shape[1]))
-        ]
+    def read(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        folders = [self.root / "FashionMNIST" / "raw", self.root, DEBIAN]
+        if not all(located(folders, name) for name in FASHION_MD5):
+            downloaded(self.root, self.fetch)
+        return self.idx(FASHION_MD5, folders)
 
-    def view(self, x: Tensor) -> Tensor:
-        return (x / 255).unflatten(1, (self.length, self.n_in))
+    @staticmethod
+    def fetch(datasets: ModuleType, root: Path) -> None:
+        """Download by torchvision."""
+        datasets.FashionMNIST(root, download=True)
+
+
+class SeqFashionMNIST(Sequences, FashionMNIST):
+    """Fashion-MNIST as a sequence: rows, pixels or permuted, as SeqMNIST."""

@@ -27,7 +27,7 @@ class Affine(NamedTuple):
 
 
 class Network(nn.Module):
-    """A signal h_0 → h_1 → … → h_L, read out at the end.
+    """A signal h_0 → h_1 → … → h_L, read out at the end, or with `per_step` (recurrent ones) after every time step.
 
     `length` is T: an MLP sees the steps side by side, a recurrent network one by one (and works at
     any other T too). `sequential` networks need a time axis, (B, T, D), and share their weights over it.
@@ -35,9 +35,11 @@ class Network(nn.Module):
 
     sequential: bool = False
 
-    def __init__(self, n_in: int, n_out: int, length: int, hidden: int, depth: int) -> None:
+    def __init__(
+        self, n_in: int, n_out: int, length: int, hidden: int, depth: int, per_step: bool = False
+    ) -> None:
         super().__init__()
-        self.n_in, self.n_out, self.length = n_in, n_out, length
+        self.n_in, self.n_out, self.length, self.per_step = n_in, n_out, length, per_step
         self.hidden = int(at_least("hidden", hidden, 1))
         self.depth = int(at_least("depth", depth, 1))
 
@@ -75,7 +77,9 @@ class Network(nn.Module):
         ]
 
     def readout(self, hs: list[Tensor]) -> Tensor:
-        """Logits from a trajectory; (B, n_out)."""
+        """Logits from a trajectory; (B, n_out), or (B, T, n_out) with `per_step`."""
+        if self.per_step:
+            return self.output(torch.stack([self.top([h]) for h in hs[1:]], 1))
         return self.output(self.top(hs))
 
     def forward(self, x: Tensor) -> Tensor:

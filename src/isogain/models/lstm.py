@@ -34,8 +34,9 @@ class LSTM(Network):
         hidden: int = 128,
         depth: int = 1,
         forget_bias: float = 1.0,
+        per_step: bool = False,
     ) -> None:
-        super().__init__(n_in, n_out, length, hidden, depth)
+        super().__init__(n_in, n_out, length, hidden, depth, per_step)
         self.forget_bias = forget_bias
         self.input = nn.ModuleList(
             nn.Linear(hidden if layer else n_in, 4 * hidden) for layer in range(depth)
@@ -93,7 +94,7 @@ class LSTM(Network):
         return self.output(self._fused(x))
 
     def _fused(self, x: Tensor) -> Tensor:
-        """h_T of the top layer."""
+        """h_T of the top layer (B, N), or every h_t (B, T, N) with `per_step`."""
         zero = x.new_zeros(4 * self.hidden)
         weights = [
             tensor
@@ -103,9 +104,10 @@ class LSTM(Network):
         h0 = x.new_zeros(self.depth, len(x), self.hidden)
         grads = torch.is_grad_enabled()
         states = (h0, h0)
-        return torch._VF.lstm(
+        h, *_ = torch._VF.lstm(
             x.transpose(0, 1), states, weights, True, self.depth, 0.0, grads, False, False
-        )[0][-1]
+        )
+        return h.transpose(0, 1) if self.per_step else h[-1]
 
     def critical(
         self,

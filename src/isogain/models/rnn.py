@@ -33,8 +33,9 @@ class RNN(Network):
         hidden: int = 128,
         depth: int = 1,
         activation: Literal["linear", "tanh", "relu", "hardtanh", "erf", "modrelu"] = "tanh",
+        per_step: bool = False,
     ) -> None:
-        super().__init__(n_in, n_out, length, hidden, depth)
+        super().__init__(n_in, n_out, length, hidden, depth, per_step)
         self.activation = activation
         self.input = nn.ModuleList(
             nn.Linear(hidden if layer else n_in, hidden) for layer in range(depth)
@@ -85,14 +86,14 @@ class RNN(Network):
     def forward(self, x: Tensor) -> Tensor:
         x = x.transpose(0, 1)
         if x.is_cuda and self.activation in ("tanh", "relu"):
-            return self.output(self._cudnn(x))
+            return self._answers(self._cudnn(x))
         for layer, linear in enumerate(self.input):
             beta = None if self.beta is None else self.beta[layer]
-            last = layer == self.depth - 1
+            last = layer == self.depth - 1 and not self.per_step
             x = Recurrence.apply(
                 x, linear.weight, self.recurrent[layer], linear.bias, beta, self.activation, last
             )
-        return self.output(x)
+        return self._answers(x)
 
     def biases(self) -> list[Tensor]:
         return [linear.bias for linear in self.input]
@@ -126,8 +127,12 @@ class RNN(Network):
             deltas[layer] = deltas[layer] * slopes[layer]
         return deltas
 
+    def _answers(self, h: Tensor) -> Tensor:
+        """Logits of h_T (B, N), or of every h_t (T, B, N) with `per_step`, in order of the batch."""
+        return self.output(h.transpose(0, 1) if self.per_step else h)
+
     def _cudnn(self, x: Tensor) -> Tensor:
-        """h_T of the top layer by cuDNN's fused kernel, which takes a second bias: zero."""
+        """What `_answers` reads of the top layer, by cuDNN's fused kernel, which takes a second bias: zero."""
         zero = x.new_zeros(self.hidden)
         weights = [
             tensor
@@ -136,6 +141,6 @@ class RNN(Network):
         ]
         fused = torch._VF.rnn_tanh if self.activation == "tanh" else torch._VF.rnn_relu
         h0 = x.new_zeros(self.depth, x.shape[1], self.hidden)
-        return fused(x, h0, weights, True, self.depth, 0.0, torch.is_grad_enabled(), False, False)[
-            0
-        ][-1]
+        grads = torch.is_grad_enabled()
+        h, _ = fused(x, h0, weights, True, self.depth, 0.0, grads, False, False)
+        return h if self.per_step else h[-1]

@@ -1,0 +1,148 @@
+"""What a task's data path costs of a training step: the step of its smallest published model, batch 128 (rows: 256).
+
+    python benchmarks/data.py [--root data] [--rounds 5] [--torchvision] [task ...]
+
+Each round times the next batch, and a step (forward, backward, Adam) on it, in turn; the medians are printed and the
+share of the first in both. A task without files is left out, and said so. `--torchvision` draws the same images
+through torchvision, transforms and a DataLoader without workers.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from isogain.data.cifar import CIFAR10
+from isogain.data.mnist import MNIST, FashionMNIST, SeqFashionMNIST, SeqMNIST
+from isogain.data.padded import NoisyPadded
+from isogain.data.sentiment import Sentiment
+from isogain.data.svhn import SVHN
+from isogain.data.synthetic import Adding, Copy, Teacher
+from isogain.data.task import Task
+from isogain.errors import DataError
+from isogain.init import orthogonal_
+from isogain.learner import Learner
+from isogain.models.base import Network
+from isogain.models.mlp import MLP
+from isogain.models.rnn import RNN
+from isogain.optim import Adam
+from isogain.reg.base import Regularizer
+
+RNN_64 = (RNN, {"hidden": 64})  # Hlav 2019, rows, batch 256
+RNN_128 = (RNN, {"hidden": 128})  # Hlav 2019, sentences; Vorontsov 2017, pixels
+RNN_170 = (RNN, {"hidden": 170})  # expRNN, pixels; projUNN, adding
+RNN_190 = (RNN, {"hidden": 190, "activation": "modrelu"})  # expRNN, copying
+DEEP = (MLP, {"hidden": 400, "depth": 200})  # Pennington 2017, Sokół and Park 2018
+LINEAR = (MLP, {"hidden": 1000, "depth": 3, "activation": "linear"})  # Saxe 2013
+CASES = {
+    "mnist": (MNIST, {}, DEEP),
+    "seqmnist rows": (SeqMNIST, {"batch_size": 256}, RNN_64),
+    "seqmnist pixels": (SeqMNIST, {"order": "pixels"}, RNN_128),
+    "noisy_padded": (NoisyPadded, {"T": 200}, RNN_128),
+    "fashion": (FashionMNIST, {}, DEEP),
+    "seqfashion rows": (SeqFashionMNIST, {"batch_size": 256}, RNN_64),
+    "cifar10 flat": (CIFAR10, {"order": "flat"}, DEEP),
+    "svhn flat": (SVHN, {"order": "flat"}, DEEP),
+    "sentiment": (Sentiment, {}, RNN_128),
+    "copy": (Copy, {"T": 200}, RNN_190),
+    "adding": (Adding, {"T": 200}, RNN_170),
+    "teacher": (Teacher, {}, LINEAR),
+}
+
+
+def endless(batches) -> Iterator:
+    """Batch after batch, over the ends of epochs."""
+    while True:
+        yield from batches
+
+
+def stepper(data: Task, model: tuple[type[Network], dict]):
+    """One training step on a batch."""
+    kind, options = model
+    net = kind(**data.sizes(), **options)
+    learner = Learner(net, orthogonal_, Regularizer(), Adam(), data.loss, embedding=data.embedding)
+    optimiser = learner.optim(net, learner.reg)
+
+    def step(x: torch.Tensor, y: torch.Tensor) -> None:
+        optimiser.zero_grad()
+        read = nn.Identity() if data.embedding is None else data.embedding
+        data.loss(net(read(x)), y).backward()
+        optimiser.step()
+
+    return step
+
+
+def measured(batches: Iterator, step, rounds: int) -> tuple[float, float]:
+    """Median seconds of the next batch and of a step on it."""
+    feeding, training = [], []
+    for i in range(rounds + 1):
+        start = time.perf_counter()
+        x, y = next(batches)
+        fed = time.perf_counter()
+        if step is not None:
+            step(x, y)
+        if i:  # the first one warms up
+            feeding.append(fed - start)
+            training.append(time.perf_counter() - fed)
+    return statistics.median(feeding), statistics.median(training)
+
+
+def usual(data: Task) -> Iterator:
+    """The same images by a Dataset with transforms and a DataLoader, as torchvision's examples have it."""
+    from torchvision import transforms
+
+    steps = transforms.Compose([transforms.ToPILImage(), transforms.ToTensor()])
+    stored = data.train_dataloader()
+    high, wide, channels = data.shape
+    images = stored.x.view(-1, high, wide, channels).permute(0, 3, 1, 2)
+    items = [(image, int(label)) for image, label in zip(images, stored.y, strict=True)]
+    loader = torch.utils.data.DataLoader(
+        items, 128, shuffle=True, collate_fn=lambda b: _stacked(b, steps)
+    )
+    return endless(loader)
+
+
+def _stacked(batch, transform) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.stack([transform(x) for x, _ in batch]), torch.tensor([y for _, y in batch])
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--root", default="data")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--torchvision", action="store_true")
+    parser.add_argument("tasks", nargs="*", metavar="task", help=", ".join(CASES))
+    options = parser.parse_args()
+    print(f"{torch.get_num_threads()} threads, medians of {options.rounds}\n", flush=True)
+    print(
+        "| task | model | batch ms | step ms | share |" + " torchvision ms |" * options.torchvision
+    )
+    for name in options.tasks or CASES:
+        kind, choices, model = CASES[name]
+        rooted = (
+            {}
+            if kind in (MNIST, SeqMNIST, NoisyPadded, Copy, Adding, Teacher)
+            else {"root": options.root}
+        )
+        data = kind(**choices, **rooted)
+        try:
+            data.load()
+        except DataError as error:
+            print(f"| {name} | left out: {error} |")
+            continue
+        fed, step = measured(endless(data.train_dataloader()), stepper(data, model), options.rounds)
+        told = f"{model[0].__name__} {model[1].get('depth', 1)} × {model[1]['hidden']}"
+        row = f"| {name} | {told} | {1e3 * fed:.3f} | {1e3 * step:.1f} | {fed / (fed + step):.2%} |"
+        if options.torchvision and hasattr(data, "shape"):
+            row += f" {1e3 * measured(usual(data), None, 5)[0]:.1f} |"
+        print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()
