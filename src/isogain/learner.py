@@ -15,6 +15,7 @@ from isogain.models.base import Network
 from isogain.optim import Optim, kernel_parameters
 from isogain.record import record
 from isogain.reg.base import Regularizer, Time
+from isogain.training_metrics import TrainingMetrics
 
 Batch = tuple[Tensor, Tensor]
 MOVED = 1e-3  # of a kernel's norm
@@ -44,9 +45,7 @@ class Learner(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.net, self.reg, self.optim, self.loss, self.hits = net, reg, optim, loss, hits
-        self.as_drawn = (
-            True  # whether the kernels are still the initialiser's, or the regulariser moved them
-        )
+        self.as_drawn = True  # whether the kernels are the initialiser's still: a reg may move them
         self.constants = {} if baseline is None else {"baseline/loss": baseline}
         self.embedding = embedding
         for module, name in net.kernels():
@@ -212,25 +211,6 @@ class Learner(pl.LightningModule):
             if torch.isfinite(w).all():
                 raise
             raise Divergence("a kernel", math.nan, self.global_step) from None
-
-
-class TrainingMetrics(pl.Callback):
-    """When the training sums are read: a callback, since those that save a checkpoint come after all others."""
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, learner: Learner, outputs: Any, batch: Batch, batch_idx: int
-    ) -> None:
-        ended = trainer.global_step == trainer.max_steps
-        last = ended or batch_idx + 1 == trainer.num_training_batches
-        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if last or (stepped and trainer.global_step % trainer.log_every_n_steps == 0):
-            learner.flush("train")
-
-    def on_validation_start(self, trainer: pl.Trainer, learner: Learner) -> None:
-        learner.flush("train")
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, learner: Learner) -> None:
-        learner.flush("train")  # where a callback ends an epoch early
 
 
 def _stop_unless_finite(values: dict[str, float | Tensor], step: int) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from runs import metrics
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, mse_loss
 from toys import FROZEN, Toy, fitted, learner
 
 from isogain.callbacks.curvature import FisherCurvature
@@ -13,6 +13,7 @@ from isogain.data.mnist import hits
 from isogain.diagnostics.bound import fisher_bound
 from isogain.diagnostics.fisher import curvature, fisher_eigenvalues, ntk_spectrum
 from isogain.diagnostics.signals import signals
+from isogain.errors import ConfigError
 from isogain.init import orthogonal_
 from isogain.learner import Learner
 from isogain.models.mlp import MLP
@@ -68,3 +69,19 @@ def test_the_statistics_of_the_signal_are_of_the_probe_batch(tmp_path):
 def test_examples_must_be_enough(callback):
     with pytest.raises(ValueError, match="^examples must be a finite number >= "):
         callback(examples=0)
+
+
+def test_a_loss_that_has_no_fisher_here_is_refused_before_training(tmp_path):
+    model = learner()
+    model.loss = lambda logits, y: cross_entropy(logits, y) ** 2
+    with pytest.raises(ConfigError, match="^callbacks.curvature: no Fisher of the loss of Toy"):
+        fitted(tmp_path, [FisherCurvature(2, 8)], model=model)
+    assert model.global_step == 0
+
+
+def test_of_a_mean_squared_error_it_is_the_fisher_of_half_the_squared_error(tmp_path):
+    data, model = Toy(), learner()
+    data.y, model.loss, model.hits = torch.randn(20, 4), mse_loss, None
+    fitted(tmp_path, [FisherCurvature(2, 8, ntk=False)], data, model, max_epochs=1)
+    expected = fisher_eigenvalues(model.net, data.x[:8], data.y[:8], loss="squared").item()
+    assert model.metrics["fisher_exact/lambda_max"] == pytest.approx(expected, rel=1e-5)

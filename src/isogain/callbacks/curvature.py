@@ -24,8 +24,9 @@ class FisherCurvature(Diagnostic):
     `fisher_<kind>/lambda_max`, `trace`, and where all eigenvalues are known `rank` and `condition`; the `k` largest
     are in spectra.npz.
 
-    For mean squared errors it is that of ½‖z − y‖². `ntk` adds the tangent kernel's spectrum. Feed-forward networks have `bound/...` too: Sokół and Park's bound of
-    λ_max by σ_max(J), every term of it, and the measured value.
+    Of a mean squared error it is the Fisher of ½‖z − y‖². `ntk` adds the tangent kernel's spectrum. Feed-forward
+    networks have `bound/...` too: Sokół and Park's bound of λ_max by σ_max(J), every term of it, and the measured
+    value.
     """
 
     def __init__(
