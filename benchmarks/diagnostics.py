@@ -19,8 +19,9 @@ from torch import Tensor
 from torch.func import jacrev, vmap
 from torch.nn.functional import cross_entropy
 
+from isogain.cores import singular_values
 from isogain.data.mnist import SeqMNIST
-from isogain.diagnostics.jacobian import BLOCK, jacobian, jacobian_spectra
+from isogain.diagnostics.jacobian import block, jacobian, jacobian_spectra
 from isogain.init import orthogonal_
 from isogain.models.base import Network
 from isogain.models.lstm import LSTM
@@ -95,7 +96,8 @@ def row_by_row(net: Network, x: Tensor) -> Callable[[], object]:
 def floor(steps: int, product: tuple[int, int, int]) -> Callable[[], None]:
     """`steps` products of a block of matrices, and nothing else."""
     m, k, n = product
-    a, b, out = torch.randn(BLOCK, m, k), torch.randn(BLOCK, k, n), torch.empty(BLOCK, m, n)
+    few = block(m)
+    a, b, out = torch.randn(few, m, k), torch.randn(few, k, n), torch.empty(few, m, n)
 
     def products() -> None:
         for _ in range(steps):
@@ -125,13 +127,13 @@ def compare(name: str, rounds: int, slow: bool, clock: Callable[[], float]) -> N
     data.load()
     x, _ = data.probe(EXAMPLES)
     net, wild = case.net(case.plain, data), case.net(case.exact, data)
-    few = min(case.examples, BLOCK)
-    steps = len(net.trajectory(net.start(x[:1]), x[:1])) - 1
+    few = min(case.examples, 8)
+    steps, together = len(net.trajectory(net.start(x[:1]), x[:1])) - 1, block(case.product[0])
     calls = {
         "training step": (EXAMPLES, training_step(case.net(case.plain, data), data)),
         f"plain, {case.examples}": (case.examples, plain(net, x[: case.examples])),
         f"exact, {few}": (few, exact(wild, x[:few])),
-        f"products alone, {BLOCK}": (BLOCK, floor(steps, case.product)),
+        f"products alone, {together}": (together, floor(steps, case.product)),
         "float64 products and QR alone, 1": (1, exact_floor(steps, case.product, case.group)),
     }
     if slow:
@@ -146,7 +148,7 @@ def compare(name: str, rounds: int, slow: bool, clock: Callable[[], float]) -> N
 
 def plain(net: Network, x: Tensor) -> Callable[[], object]:
     """The product in float32 and its singular values, whatever the condition."""
-    return lambda: torch.linalg.svdvals(jacobian(net, x).double())
+    return lambda: singular_values(jacobian(net, x).double())
 
 
 def exact(net: Network, x: Tensor) -> Callable[[], None]:

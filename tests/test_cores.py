@@ -4,7 +4,7 @@ import pytest
 import torch
 from cases import randn
 
-from isogain.cores import each
+from isogain.cores import each, singular_values
 
 
 @pytest.fixture(params=[1, 2, 3])
@@ -28,3 +28,9 @@ def test_an_error_is_passed_on_and_threads_are_given_back(cores):
     with pytest.raises(torch.linalg.LinAlgError):
         each(lambda i: torch.linalg.svdvals(torch.full((3, 3), torch.nan)), 4)
     assert torch.get_num_threads() == cores
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 3), (1, 4, 4), (5, 3, 6), (4, 6, 3)])
+def test_singular_values_of_a_stack_are_those_of_its_matrices(cores, shape):
+    stack = randn(*shape)
+    torch.testing.assert_close(singular_values(stack), torch.linalg.svdvals(stack))

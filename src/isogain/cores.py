@@ -19,3 +19,10 @@ def each(call: Callable[[int], Tensor], count: int) -> list[Tensor]:
             return list(pool.map(call, range(count)))
     finally:
         torch.set_num_threads(cores)
+
+
+def singular_values(stack: Tensor) -> Tensor:
+    """Of a stack (matrices, n, k), descending, (matrices, min(n, k)); a CPU takes a matrix a core."""
+    if not stack.is_cpu or not len(stack):
+        return torch.linalg.svdvals(stack)
+    return torch.stack(each(lambda i: torch.linalg.svdvals(stack[i]), len(stack)))

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn.utils.parametrize import cached
 
-from isogain.cores import each
+from isogain.cores import each, singular_values
 from isogain.models.base import Network
 from isogain.products import Graded, log_singular_values
 
-BLOCK = 8  # examples at once: more fall out of a CPU's cache
+ENTRIES = 2**19  # of all Jacobians at once: more fall out of a CPU's cache
+FEWEST = 4  # examples at once all the same
 RESCALE = 16  # steps from one power of two taken out of the rows to the next
 ROUNDING = 1e-2  # relative error that a plain product's least singular value may have
 
@@ -95,7 +96,7 @@ def _plain_spectra(net: Network, hs: list[Tensor], x: Tensor, starts: Sequence[i
     limit = ROUNDING / (n**0.5 * torch.finfo(hs[0].dtype).eps)
     for step, rows, scale in _sweep(net, hs, x, starts):
         finite = rows.isfinite().all(2).all(1).view(-1, 1, 1)
-        s = torch.linalg.svdvals(rows.double().where(finite, 0))
+        s = singular_values(rows.double().where(finite, 0))
         found[step] = s.log() + scale.view(-1, 1), ~(s[:, -1] * limit > s[:, 0])  # True for NaN
     logs, exact = zip(*(found[step] for step in starts), strict=True)
     return Spectra(torch.stack(logs, 1).cpu(), torch.stack(exact, 1).cpu(), limit)
@@ -161,8 +162,14 @@ def _absorb(product: Graded, net: Network, steps: range, hs: list[Tensor], x: Te
 def _blocks(net: Network, x: Tensor) -> Iterator[tuple[list[Tensor], Tensor]]:
     """The trajectory of all examples, and then a few of them at a time: ([h_0, …, h_L], x)."""
     hs = net.trajectory(net.start(x), x)
-    for i in range(0, len(x), BLOCK):
-        yield [h[i : i + BLOCK] for h in hs], x[i : i + BLOCK]
+    few = block(hs[0].shape[-1])
+    for i in range(0, len(x), few):
+        yield [h[i : i + few] for h in hs], x[i : i + few]
+
+
+def block(n: int) -> int:
+    """How many examples with a state of size n are measured at once."""
+    return max(FEWEST, ENTRIES // n**2)
 
 
 def _eye(h: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from isogain.cores import each
+from isogain.cores import singular_values
 from isogain.linalg import orthogonality_gap
 from isogain.models.base import Network
 
@@ -14,16 +14,9 @@ from isogain.models.base import Network
 def kernel_spectra(net: Network) -> dict[str, Tensor]:
     """Singular values of every kernel, in float64; name -> (matrices, min(n, k)), descending."""
     return {
-        name: _singular_values(w.double().reshape(-1, *w.shape[-2:]))
+        name: singular_values(w.double().reshape(-1, *w.shape[-2:]))
         for name, w in net.named_kernels()
     }
-
-
-def _singular_values(w: Tensor) -> Tensor:
-    """Of a stack (m, n, k); a CPU takes a matrix a core."""
-    if not w.is_cpu:
-        return torch.linalg.svdvals(w)
-    return torch.stack(each(lambda i: torch.linalg.svdvals(w[i]), len(w)))
 
 
 @torch.no_grad()
