@@ -137,6 +137,16 @@ def test_it_starts_without_biases_and_modrelu_with_small_ones():
     assert net.beta.shape == (2, 200)
 
 
+@pytest.mark.parametrize(
+    ("kind", "variance"),
+    [("uniform", 1 / 3 / 2000), ("kaiming", 2 / 10)],
+    ids=["uniform", "kaiming"],
+)
+def test_the_inputs_weights_have_the_variance_of_their_kind(kind, variance):
+    (u,) = RNN(10, 4, hidden=2000, input_init=kind).input
+    assert u.weight.var().item() == pytest.approx(variance, rel=0.04)  # 4 standard errors
+
+
 def test_modrelu_alone_has_a_bias_for_its_threshold():
     assert [phi for phi in activations(RNN) if small(RNN, activation=phi).beta is not None] == [
         "modrelu"

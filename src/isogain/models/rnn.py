@@ -20,7 +20,9 @@ class RNN(Network):
     """h_t = φ(U x_t + W h_{t−1} + b), layer upon layer; logits from the top layer's h_T. h_0 = 0.
 
     The state is the concatenation of all layers' h, (B, depth·hidden). `modrelu` learns a bias a
-    unit, from U(±0.01). Elman 1990; modReLU as in Lezcano-Casado and Martínez-Rubio 2019.
+    unit, from U(±0.01). `input_init` draws U (N, D): `uniform` ±1/√N as torch's RNN, `kaiming` from
+    N(0, 2/D), which one-hot inputs need: an orthogonal W only carries the size that U gives them.
+    Elman 1990; modReLU and `kaiming` as in Lezcano-Casado and Martínez-Rubio 2019.
     """
 
     sequential = True
@@ -33,6 +35,7 @@ class RNN(Network):
         hidden: int = 128,
         depth: int = 1,
         activation: Literal["linear", "tanh", "relu", "hardtanh", "erf", "modrelu"] = "tanh",
+        input_init: Literal["uniform", "kaiming"] = "uniform",
         per_step: bool = False,
     ) -> None:
         super().__init__(n_in, n_out, length, hidden, depth, per_step)
@@ -40,9 +43,12 @@ class RNN(Network):
         self.input = nn.ModuleList(
             nn.Linear(hidden if layer else n_in, hidden) for layer in range(depth)
         )
-        bound = hidden**-0.5  # as torch.nn.RNN
+        bound = hidden**-0.5
         for linear in self.input:
-            nn.init.uniform_(linear.weight, -bound, bound)
+            if input_init == "kaiming":
+                nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
+            else:
+                nn.init.uniform_(linear.weight, -bound, bound)
             nn.init.zeros_(linear.bias)
         self.recurrent = nn.Parameter(gaussian_(torch.empty(depth, hidden, hidden)))
         self.beta = (
