@@ -7,7 +7,10 @@ from collections.abc import Callable
 
 import torch
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as train.py does
+from isogain.allocator import keep_freed_memory
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # these two as train.py does
+keep_freed_memory()
 
 
 def seconds(call: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:

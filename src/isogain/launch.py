@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from isogain import config as _config  # noqa: F401 - registers its resolver
+from isogain.allocator import keep_freed_memory
 from isogain.errors import UserError, resolver_said
 from isogain.folder import RunFolder, fresh_folder
 from isogain.names import nearest
@@ -45,6 +46,7 @@ def job(config: DictConfig) -> float:
         from isogain.run import run
 
         quieten()
+        keep_freed_memory()
         built = parts(config)
         rehearse(**built)
         folder.claim(config, hydra.overrides.task, config.resume)
