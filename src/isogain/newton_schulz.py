@@ -36,30 +36,31 @@ class NewtonSchulz(nn.Module):
         self._late: dict[int, Late] = {}  # by the address of the piece
 
     def forward(self, w: Tensor, gain: float | Tensor = 1.0) -> None:
-        for piece, g in pieces(w, per_matrix(gain, w)):
-            (self._nearer if w.is_cpu else self._unread)(tall(piece), g)
+        own = [per_matrix(gain, w)] if isinstance(gain, Tensor) else []
+        for piece, *g in pieces(w, *own):
+            (self._nearer if w.is_cpu else self._unread)(tall(piece), *g or [gain])
 
-    def _nearer(self, x: Tensor, gain: Tensor) -> None:
+    def _nearer(self, x: Tensor, gain: float | Tensor) -> None:
         tolerance = self.tolerance or TOLERANCE.get(x.dtype, 1.5e-6)
         left = math.inf
         while left > tolerance:
-            step, size, left = correction(gram_error(x, gain), tolerance)
+            twice, size, left = correction(gram_error(x, gain), tolerance)
             if left < math.inf:
-                x.add_(x @ step)
+                x.sub_(x @ twice, alpha=0.5)
             else:
                 far = ~(size < CLOSE)
                 self.fallbacks += far.sum()
-                x[far] = polar(x[far]) * gain[far]
+                x[far] = polar(x[far]) * (gain[far] if isinstance(gain, Tensor) else gain)
 
-    def _unread(self, x: Tensor, gain: Tensor) -> None:
+    def _unread(self, x: Tensor, gain: float | Tensor) -> None:
         late = self._late.get(x.data_ptr())
         if late is not None and (count := late.read()):
             self.fallbacks += count
             x.copy_(polar(x) * gain)
         for _ in range(2):
-            step, size, _ = correction(gram_error(x, gain), None)
+            twice, size, _ = correction(gram_error(x, gain), None)
             near = (size < CLOSE).view(-1, 1, 1)
-            x.copy_(torch.baddbmm(x, x, step.where(near, 0)))
+            x.copy_(torch.baddbmm(x, x, twice.where(near, 0), alpha=-0.5))
         self._late[x.data_ptr()] = Late((~near).sum())
 
 
@@ -79,18 +80,18 @@ class Late:
 
 
 def correction(error: Tensor, tolerance: float | None) -> tuple[Tensor, Tensor, float]:
-    """(I + E)^(−1/2) − I of symmetric E (matrices, m, m), by the shortest cut of its series that leaves at most
-    `tolerance`; None: by the longest, without reading a number from the device. E is overwritten.
+    """C in (I + E)^(−1/2) = I − C/2 of symmetric E (matrices, m, m), by the shortest cut of its series that leaves at
+    most `tolerance`; None: by the longest, without reading a number from the device. E is overwritten.
 
-    Returns the correction, an upper bound of the spectral norm of each E, and the largest gap left: nan where none is
-    read, infinity where the series would not converge or converges too slowly, and the correction is none.
+    Returns C, an upper bound of the spectral norm of each E, and the largest gap left: nan where none is
+    read, infinity where the series would not converge or converges too slowly, and C means nothing.
     """
     root, left = math.sqrt(error.shape[-1]), math.nan
     if tolerance is not None:
         norm = torch.linalg.matrix_norm(error)
         largest = norm.max().item()
         if largest < CLOSE and (left := first_gap(error, largest, tolerance)) <= tolerance:
-            return error.mul_(-0.5), norm, left
+            return error, norm, left
     square = symmetric_product(error, error.mT)
     size = torch.linalg.matrix_norm(square).sqrt_()
     if tolerance is not None:
@@ -99,15 +100,11 @@ def correction(error: Tensor, tolerance: float | None) -> tuple[Tensor, Tensor, 
             return square, size, math.inf
         left = (0.625 + 0.375 * largest) * largest**3 / root
         if left <= tolerance:
-            return square.mul_(0.375).sub_(error, alpha=0.5), size, left
+            return error.sub_(square, alpha=0.75), size, left
         left = (1 + largest) / 2 * largest**5 / root
-    step = error.mul(-0.5).add_(square, alpha=0.375)
-    return step.add_(symmetric_product(square, quartic_factor(error, square))), size, left
-
-
-def quartic_factor(error: Tensor, square: Tensor) -> Tensor:
-    """−5E/16 + 35E²/128; E is overwritten."""
-    return error.mul_(-0.3125).add_(square, alpha=35 / 128)
+    quadratic = torch.sub(error, square, alpha=0.75)
+    higher = error.sub_(square, alpha=0.875)
+    return quadratic.add_(symmetric_product(square, higher), alpha=0.625), size, left
 
 
 def first_gap(error: Tensor, norm: float, tolerance: float) -> float:
