@@ -35,7 +35,9 @@ def means(
         _draw(axes, at, cells, line(i), text(label(by, levels)) if by else "mean and 95 % interval")
         for x, (_, cell) in zip(at, grouped(runs, against), strict=True):
             values = per_seed(cell, metric)
-            axes.plot([x] * len(values), values, "_", color=line(i)["color"], alpha=0.4, ms=6, zorder=1)
+            axes.plot(
+                [x] * len(values), values, "_", color=line(i)["color"], alpha=0.4, ms=6, zorder=1
+            )
     turned = 0 if max(map(len, conditions)) * len(conditions) < 60 else 30
     axes.set_xticks(
         range(len(conditions)),
@@ -52,7 +54,15 @@ def means(
 
 def _draw(axes: Any, at: np.ndarray, cells: pd.DataFrame, look: dict[str, Any], name: str) -> None:
     half = cells["high"] - cells["mean"]
-    axes.errorbar(at, cells["mean"], half, **(look | {"ls": "", "mec": "w", "mew": 0.6, "ms": 6}), capsize=2.5, lw=1.2, label=name)
+    axes.errorbar(
+        at,
+        cells["mean"],
+        half,
+        **(look | {"ls": "", "mec": "w", "mew": 0.6, "ms": 6}),
+        capsize=2.5,
+        lw=1.2,
+        label=name,
+    )
     for x, told in zip(at, cells["others"], strict=True):
         if told:
             place = {"xycoords": ("data", "axes fraction"), "rotation": 90, "size": 8}

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -111,12 +111,19 @@ def read_events(folder: Path, name: str) -> Events:
 def opened(folder: Path) -> Iterator[Any]:
     """The arrays of spectra.npz; KeyError where there is none, ValueError where it is damaged."""
     try:
-        with np.load(folder / "spectra.npz") as arrays:
+        with (folder / "spectra.npz").open("rb") as file, _archive(file) as arrays:
             yield arrays
     except FileNotFoundError:
         raise KeyError(f"{folder}: no spectra.npz") from None
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         raise ValueError(f"{folder}/spectra.npz: damaged ({error})") from None
+
+
+def _archive(file: BinaryIO) -> Any:
+    try:
+        return np.load(file)
+    except ValueError:  # what it says is about pickles
+        raise zipfile.BadZipFile("no arrays in it") from None
 
 
 def edges(centres: np.ndarray, log: bool = False) -> np.ndarray:

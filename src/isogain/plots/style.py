@@ -96,7 +96,7 @@ def within_range(axes: Any, metric: str) -> None:
 
 def line(i: int) -> dict[str, Any]:
     """Colour, line style and marker of the i-th curve: 28 that differ in colour or style."""
-    style = LINE_STYLES[(i + i // len(COLOURS)) % len(LINE_STYLES)]
+    style = LINE_STYLES[(i % len(COLOURS) + i // len(COLOURS)) % len(LINE_STYLES)]
     return {"color": COLOURS[i % len(COLOURS)], "ls": style, "marker": MARKERS[i % len(MARKERS)]}
 
 

@@ -29,7 +29,7 @@ def compared(
         for (first, one), (second, other) in combinations(groups, 2):
             difference, asked = differences(one, other, rest, metric)
             row = dict(zip(against, condition, strict=True)) | {"first": first, "second": second}
-            rows.append(row | tested(difference) | {"unpaired": asked - len(difference)})
+            rows.append(row | paired(difference) | {"unpaired": asked - len(difference)})
     found = pd.DataFrame(rows)
     if len(found):
         found["p_holm"] = holm(found["p"].to_numpy())
@@ -46,12 +46,12 @@ def differences(
         values.append(
             numbers(runs, metric).where(runs["status"] == "finished").groupby(keys).mean()
         )
-    paired = (values[0] - values[1]).dropna()
+    both = (values[0] - values[1]).dropna()
     asked = set(seeds(one)) | set(seeds(other))
-    return paired.groupby("seed").mean().to_numpy(), len(asked)
+    return both.groupby("seed").mean().to_numpy(), len(asked)
 
 
-def tested(difference: np.ndarray) -> dict[str, float]:
+def paired(difference: np.ndarray) -> dict[str, float]:
     """Mean difference with its interval, effect size and p-values; NaN where too few or all are the same."""
     found = spread(difference)
     row = {"n": found["n"], "difference": found["mean"], "low": found["low"], "high": found["high"]}

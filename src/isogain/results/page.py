@@ -42,7 +42,7 @@ def html(found: Study, shown: Figures) -> str:
     )
     tables = [(part.title, part.lines, _table(part.table)) for part in parts(found)]
     return environment.get_template("page.html").render(
-        heading=", ".join(answer.metric for answer in found.answers),
+        heading=", ".join(answer.metric for answer in found.answers) or "no result yet",
         parts=tables,
         figures={title: inlined(figure) for title, figure in shown.drawn.items()},
         left_out=shown.left_out,
@@ -57,7 +57,7 @@ def figures(found: Study) -> Iterator[tuple[str, Callable[[], Any]]]:
     for answer in found.answers:
         yield answer.metric, partial(means.means, table, by, against, answer.metric)
     yield "Learning curves", lambda: learning.learning(table, by + against)
-    metric = found.answers[0].metric
+    metric = found.answers[0].metric if found.answers else "test/acc"
     if {"model.depth", "init.gain"} <= _varied(table):
         yield "Depth and gain", lambda: grid.grid(table, metric=metric)
     if "reg.margin" in _varied(table):

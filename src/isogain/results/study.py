@@ -50,8 +50,11 @@ def study(
     metrics: Sequence[str] = (),
     select: str | None = None,
 ) -> Study:
-    """Aggregate and compare; `select` is the metric that chooses the best cell. Raises KeyError and ValueError."""
-    metrics = list(metrics) or [next((m for m in METRICS if m in table), METRICS[0])]
+    """Aggregate and compare; `select` is the metric that chooses the best cell. Without metrics the first of METRICS
+    that there is. Raises KeyError and ValueError.
+    """
+    check(table, [*by, *against])
+    metrics = list(metrics) or [m for m in METRICS if m in table][:1]
     for name in [*metrics, *([select] if select else [])]:
         _check_numbers(table, name)
     answers = []
@@ -60,7 +63,10 @@ def study(
         pairs = compared(table, by, against, metric)
         chosen = _best(table, cells, [*by, *against], metric, select or _selector(table, metric))
         answers.append(Answer(metric, cells, pairs, chosen))
-    return Study(table, list(by), list(against), answers, notes(table, [*by, *against]))
+    told = notes(table, [*by, *against])
+    if not metrics:
+        told.append(f"no run has a result yet: none of {', '.join(METRICS)}")
+    return Study(table, list(by), list(against), answers, told)
 
 
 def notes(table: pd.DataFrame, by: Sequence[str]) -> list[str]:

@@ -139,7 +139,8 @@ def markdown(found: Study, told: int | None = None) -> str:
 
 def latex(found: Study) -> str:
     """Tables with booktabs' rules, to be \\input."""
-    return "\n".join(_sections(parts(found), "% {}", "% {}", _booktabs, printable))
+    text = "\n".join(_sections(parts(found), "% {}", "% {}", _booktabs, printable))
+    return text.translate(str.maketrans(SYMBOLS))  # LaTeX's own: no package for Unicode is needed
 
 
 def _sections(
@@ -165,8 +166,7 @@ def _marked(value: object) -> str:
 
 def _booktabs(table: pd.DataFrame) -> str:
     plain = table.rename(columns=printable).map(printable)
-    text = plain.to_latex(index=False, escape=True).rstrip()
-    return text.translate(str.maketrans(SYMBOLS))  # LaTeX's own: no package for Unicode is needed
+    return plain.to_latex(index=False, escape=True).rstrip()
 
 
 def write_csv(found: Study, folder: Path) -> list[Path]:
@@ -182,6 +182,5 @@ def write_csv(found: Study, folder: Path) -> list[Path]:
 
 
 def _stacked(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat(
-        [table.assign(metric=metric) for metric, table in tables.items()], ignore_index=True
-    )
+    known = [table.assign(metric=metric) for metric, table in tables.items()]
+    return pd.concat(known, ignore_index=True) if known else pd.DataFrame()
