@@ -86,7 +86,7 @@ def test_the_direction_of_a_metric_is_known_or_not_guessed():
         -1,
         -1,
     ]
-    assert better("jacobian/mean_square") == 0
+    assert better("jacobian/mean_square") == 0 and better("steps_to/train/loss/0.1") == -1
 
 
 def test_the_best_is_not_what_survived_divergence():

@@ -76,7 +76,7 @@ def test_blocks_are_read_as_the_whole_file_is(tmp_path):
 
 BROKEN = {
     "config.yaml": ["", "model: {", "seed: 1\n  a: b\n"],
-    "summary.json": ["", '{"status": "fin', "[1]", "\x00"],
+    "summary.json": ["", '{"status": "fin', "[1]", "\x00", "{}", '{"status": "ok"}'],
     "overrides.yaml": ["- [", "a: 1"],
 }
 
@@ -109,6 +109,13 @@ def test_half_a_run_and_a_binary_config_are_named_and_other_folders_ignored(tmp_
     table = runs(tmp_path)
     assert list(table.attrs["skipped"]) == [str(tmp_path / "half")]
     assert table["status"].tolist() == ["broken"]
+
+
+def test_a_foreign_summary_is_no_row_and_named(tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "summary.json").write_text('{"loss": 1}')
+    table = runs(tmp_path)
+    assert not len(table) and "no status" in table.attrs["skipped"][str(tmp_path / "other")]
 
 
 def ordered(tmp_path, *points):

@@ -97,7 +97,7 @@ def methods(table: pd.DataFrame) -> tuple[list[str], list[str]]:
 def better(metric: str) -> int:
     """1 where larger is better, −1 where less is, 0 where the name does not say."""
     name = metric.rpartition("/")[2]
-    return (name in LARGEST) - (name in LEAST)
+    return (name in LARGEST) - (name in LEAST or metric.startswith("steps_to/"))
 
 
 def best(cells: pd.DataFrame, sign: int) -> pd.Series | None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-MARKS = {"config.yaml", "summary.json"}  # a run folder has one of them
-TRACES = {"metrics.csv", "overrides.yaml", "spectra.npz", "attempts.jsonl", "checkpoints"}
+MARKS = {"config.yaml", "summary.json", "attempts.jsonl"}  # a run folder has one of them
+TRACES = {"metrics.csv", "overrides.yaml", "spectra.npz", "checkpoints"}
 NOT_RUNS = {"checkpoints", "wandb", "__pycache__", "node_modules"}
 
 

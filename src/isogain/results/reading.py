@@ -11,9 +11,8 @@ import yaml
 from isogain.results.attempts import unfinished_status
 
 GROUPS = ("model", "init", "reg", "data", "optim", "experiment")
-OURS = (
-    "isogain."  # every `_target_` of a config that isogain wrote starts with it, but the Trainer's
-)
+OURS = "isogain."  # the root `_target_` of a config that isogain wrote starts with it
+STATUSES = {"finished", "diverged", "interrupted", "failed"}
 
 
 class Foreign(ValueError):
@@ -41,6 +40,8 @@ def read(folder: Path, ordered: list[str] | None = None) -> Run:
     reasons: list[str] = []
     config = _whole(folder / "config.yaml", _config, reasons)
     summary = _whole(folder / "summary.json", _summary, reasons)
+    if reasons and not (folder / "config.yaml").exists():
+        raise Foreign(f"no config.yaml, and {reasons[0]}")
     overrides = _whole(folder / "overrides.yaml", _overrides, reasons)
     choices = _whole(folder / "choices.yaml", _mapping, reasons)
     overrides = ordered or [] if overrides is None else overrides
@@ -124,6 +125,8 @@ def _summary(text: str) -> dict[str, Any]:
     found = json.loads(text)
     if not isinstance(found, dict):
         raise ValueError("holds no JSON object")
+    if found.get("status") not in STATUSES:
+        raise ValueError("has no status that a run writes")
     return {k: v for k, v in found.items() if not isinstance(v, dict | list)}
 
 
