@@ -97,6 +97,24 @@ def test_curves_logged_at_other_steps_are_read_between_them(tmp_path):
     np.testing.assert_allclose(axes.lines[0].get_xydata(), [[0, 0], [5, 5], [10, 10]])
 
 
+def test_a_seed_counts_once_in_a_curve(tmp_path):
+    for i, (seed, gain, value) in enumerate([(0, 1.0, 1.0), (0, 2.0, 3.0), (1, 1.0, 4.0)]):
+        curve = {"val/acc": {0: value, 1: value}}
+        write_run(tmp_path / str(i), {"seed": seed, "init.gain": gain}, {}, curves=curve)
+    (line,) = [
+        a for a in learning.learning(runs(tmp_path), ("reg",)).axes[0].lines if len(a.get_xdata())
+    ]
+    assert line.get_ydata().tolist() == [3, 3] and line.get_label() == "gain (n=2, 3 runs)"
+
+
+def test_what_was_logged_once_is_no_curve_unless_it_is_asked_for(tmp_path):
+    write_run(tmp_path / "0", {}, {}, curves={"val/acc": {9: 1.0}, "train/acc": {0: 1.0, 9: 2.0}})
+    assert learning.learning(runs(tmp_path)).axes[0].get_ylabel() == "train accuracy"
+    assert (
+        learning.learning(runs(tmp_path), metric="val/acc").axes[0].get_ylabel() == "val accuracy"
+    )
+
+
 def test_signal_gradients_are_means_of_the_logarithm_at_every_place(tmp_path):
     logs = np.log(10) * np.array([[[-3.0, -2, 0], [-5, -2, 0]], [[-1, -1, -np.inf], [-1, -1, 0]]])
     write_run(tmp_path / "0", {}, {}, spectra={"signal_grad/log": ([0, 10], logs)})

@@ -3,6 +3,7 @@
 import argparse
 import inspect
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -49,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     told = argparse.ArgumentParser(
         prog="python -m isogain.plots",
-        description=main.__doc__,
+        description=textwrap.fill(" ".join(main.__doc__.split()), 100),
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

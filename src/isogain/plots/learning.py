@@ -7,14 +7,14 @@ import pandas as pd
 
 from isogain.plots.runs import axis_label, counted, groups
 from isogain.plots.style import MOST, line, page, styled, text, within_range, wrapped
-from isogain.results.aggregate import spread
+from isogain.results.aggregate import seeds, spread
 from isogain.results.curves import curves
 
 METRICS = ("val/acc", "val/loss", "train/acc", "train/loss")  # the first that a run has
 
 
 class Curve(NamedTuple):
-    """steps, mean, low and high (points,) over the runs that finished; `ended`: step and value where others stopped."""
+    """steps, mean, low and high (points,) over the seeds that finished; `ended`: last step and value of the others."""
 
     steps: np.ndarray
     mean: np.ndarray
@@ -37,8 +37,10 @@ def curve(runs: pd.DataFrame, logged: pd.DataFrame, metric: str) -> Curve:
     last = min(rows["step"].iloc[-1] for rows in whole)
     steps = np.unique(np.concatenate([rows["step"] for rows in whole]))
     steps = steps[(first <= steps) & (steps <= last)]
-    values = np.array([np.interp(steps, rows["step"], rows[metric]) for rows in whole])
-    found = [spread(values[:, i]) for i in range(len(steps))]
+    values = [np.interp(steps, rows["step"], rows[metric]) for rows in whole]
+    seed = dict(zip(runs["folder"], seeds(runs), strict=True))  # of one seed's runs the mean counts
+    of_seed = pd.DataFrame(values).groupby([seed[r["folder"].iloc[0]] for r in whole]).mean()
+    found = [spread(of_seed[i].to_numpy()) for i in of_seed]
     mean, low, high = (np.array([f[key] for f in found]) for key in ("mean", "low", "high"))
     return Curve(steps, mean, low, high, ends)
 
@@ -69,10 +71,13 @@ def learning(table: pd.DataFrame, by: tuple[str, ...] = (), metric: str | None =
 
 
 def _logged(table: pd.DataFrame, metric: str | None) -> tuple[pd.DataFrame, str]:
-    names = [metric] if metric else METRICS
-    for name in names[:-1]:
+    """The metric, or of METRICS the first that makes a curve: a run logged it at two steps."""
+    for name in METRICS if metric is None else ():
         try:
-            return curves(table, [name]), name
+            logged = curves(table, [name])
         except KeyError:
             continue
-    return curves(table, [names[-1]]), names[-1]
+        if logged["folder"].duplicated().any():
+            return logged, name
+    name = metric or METRICS[-1]
+    return curves(table, [name]), name

@@ -12,7 +12,7 @@ import pandas as pd
 import yaml
 
 from isogain.plots.style import text, wrapped
-from isogain.results.aggregate import check, grouped, label, others
+from isogain.results.aggregate import check, grouped, label, others, seeds
 from isogain.results.reading import split
 
 HIDDEN = ("out", "logger", "callbacks", "trainer")  # overrides that no label needs
@@ -71,10 +71,11 @@ def empty(axes: Any, why: str) -> None:
 
 
 def counted(name: str, runs: pd.DataFrame) -> str:
-    """A group's label, with how many of its runs finished and what became of the others."""
-    n = int((runs["status"] == "finished").sum())
-    bad = others(runs.assign(there=0.0), "there")
-    return f"{name} (n={n}{', ' + bad if bad else ''})" if len(runs) > 1 or bad else name
+    """A group's label, with the number of seeds (and of runs, if there are more) and what became of other runs."""
+    done = runs[runs["status"] == "finished"]
+    n, bad = seeds(done).nunique(), others(runs.assign(there=0.0), "there")
+    told = [f"n={n}", *([f"{len(done)} runs"] if len(done) > n else []), *([bad] if bad else [])]
+    return f"{name} ({', '.join(told)})" if len(runs) > 1 or bad else name
 
 
 def events(folders: Sequence[str | Path], name: str) -> Events:

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     told = argparse.ArgumentParser(
         prog="python -m isogain.results",
-        description=main.__doc__,
+        description=textwrap.fill(" ".join(main.__doc__.split()), 100),
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
