@@ -48,7 +48,7 @@ def points(sweep: Sweep, runs: list[Run]) -> list[list[str]]:
 
 def quoted(text: str) -> str:
     """A string as Hydra's grammar reads it back."""
-    if re.fullmatch(r"[A-Za-z_/.][\w/.+-]*", text):
+    if re.fullmatch(r"[A-Za-z_/.][\w/.+-]*|[1-9]\d*|0", text):
         return text
     from hydra.core.override_parser.types import Quote, QuotedString  # half a second, seldom needed
 
