@@ -115,8 +115,8 @@ class Tuned(Sweeper):
         for trial, summary in zip(trials, summaries, strict=True):
             value = self._value(summary)
             tuning.tell(study, trial, value)
-            what = summary.get("error", "no summary") if value is None else f"{value:.6g}"
-            log.info("trial %d: %s", trial.number, what)
+            why = summary.get("error") or "its summary has no objective"
+            log.info("trial %d: %s", trial.number, why if value is None else f"{value:.6g}")
 
     def _overrides(self, trial: Any, fixed: Sequence[str]) -> list[str]:
         proposed = [f"{name}={value}" for name, value in trial.params.items()]
