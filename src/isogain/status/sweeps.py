@@ -263,7 +263,12 @@ def _is_later(order: dict[str, Any], record: Record) -> bool:
 def _is_coming(by: dict[str, Any], sweep: Sweep, queue: dict[str, str] | None) -> bool | None:
     """Whether what was ordered `by` a sweep or a rerun will still happen; None where nobody can tell."""
     began = seconds(by.get("time"))
-    young = began is not None and 0 <= time.time() - began < YOUNG
+    begun = any(run.record.begun for run in sweep.runs)
+    young = (
+        began is not None
+        and 0 <= time.time() - began < YOUNG
+        and (by is not sweep.plan or not begun)
+    )
     if by.get("cluster") == "slurm":
         return young or _is_queued(sweep, queue)
     if isinstance(by.get("pid"), int) and by.get("host"):
