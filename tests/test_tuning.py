@@ -1,0 +1,133 @@
+"""Studies go on where they were cut off; real trials, launched by Hydra in this process."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from runs import CONF, SMALL, summary
+
+from isogain import launch, tuning
+from isogain.errors import UserError
+
+pytest.importorskip("optuna", reason="the extra `sweep` is not installed")
+TINY = (*SMALL, "callbacks=minimal", "trainer.max_epochs=1")
+TINY = tuple(o for o in TINY if not o.startswith("callbacks."))
+# a gain at which the first loss overflows, or an activation that there is not
+BROKEN = ("init.gain=1e38", "reg=none", "model.activation=choice(linear,none_such)")
+
+
+def sweep(out: Path, *overrides: str) -> None:
+    """`train.py -m` with the example, tiny trials and `overrides`."""
+    said = ["hydra.mode=MULTIRUN", "experiment=tune_lr", "hydra/sweeper=optuna"]
+    GlobalHydra.instance().clear()
+    hydra = Hydra.create_main_hydra2("train", create_config_search_path(str(CONF)))
+    try:
+        words = [*said, *TINY, f"out={out}", *overrides]
+        hydra.multirun("train", launch.job, words, with_log_configuration=False)
+    finally:
+        GlobalHydra.instance().clear()
+
+
+def trials(out: Path) -> list:
+    return tuning.opened(str(out / "study.db"), "maximize").trials
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Path:
+    """Three trials, and then two more in the same storage."""
+    out = tmp_path_factory.mktemp("study") / "lr"
+    sweep(out, "hydra.sweeper.n_trials=3")
+    sweep(out, "hydra.sweeper.n_trials=5")
+    return out
+
+
+def test_a_study_that_is_resumed_has_each_trial_once_in_the_folder_of_its_number(study):
+    found = trials(study)
+    assert [trial.number for trial in found] == [0, 1, 2, 3, 4]
+    for trial in found:
+        overrides = yaml.safe_load((study / str(trial.number) / "overrides.yaml").read_text())
+        assert f"optim.lr={trial.params['optim.lr']}" in overrides
+        assert trial.value == summary(study / str(trial.number))["val/acc_best"]
+
+
+def test_what_is_proposed_lies_in_the_ranges_and_differs(study):
+    rates = [trial.params["optim.lr"] for trial in trials(study)]
+    assert len(set(rates)) == 5 and all(1e-4 <= rate <= 3e-2 for rate in rates)
+
+
+def test_a_study_that_was_cut_off_proposes_what_one_that_was_not_does(study, tmp_path):
+    space = {name: trials(study)[0].distributions[name] for name in trials(study)[0].distributions}
+    straight = tuning.opened(str(tmp_path / "study.db"), "maximize")
+    for trial in trials(study):
+        again = tuning.asked(straight, space, seed=0, startup=10, side_by_side=False)
+        assert again.params == trial.params
+        tuning.tell(straight, again, trial.value)
+
+
+def test_the_best_trial_is_told_as_overrides(study):
+    best = yaml.safe_load((study / "best.yaml").read_text())
+    assert best["value"] == max(trial.value for trial in trials(study))
+    lr = trials(study)[int(best["folder"])].params["optim.lr"]
+    assert f"optim.lr={lr}" in best["overrides"]
+
+
+def test_trials_that_diverge_or_fail_are_failed_ones_and_the_study_goes_on(tmp_path):
+    out = tmp_path / "lr"
+    with pytest.raises(UserError, match="no trial finished"):
+        sweep(out, "hydra.sweeper.n_trials=3", *BROKEN)
+    assert [trial.state.name for trial in trials(out)] == ["FAIL"] * 3
+    assert {summary(out / str(n))["status"] for n in range(3)} == {"diverged", "failed"}
+
+
+def test_a_trial_whose_study_was_killed_is_taken_up_first(tmp_path):
+    out = tmp_path / "lr"
+    out.mkdir()
+    space = {
+        f"optim.{name}": tuning.distribution(
+            parsed(f"optim.{name}=tag(log, interval({low}, 3e-2))")
+        )
+        for name, low in (("lr", "1e-4"), ("kernel_lr", "1e-5"))
+    }
+    began = tuning.opened(str(out / "study.db"), "maximize")
+    trial = tuning.asked(began, space, seed=0, startup=10, side_by_side=False)
+    trial.set_user_attr("by", {**trial.user_attrs["by"], "pid": 2**22 + 1})  # beyond any pid
+    sweep(out, "hydra.sweeper.n_trials=1")
+    (found,) = trials(out)
+    assert found.params == trial.params and found.state.name == "COMPLETE"
+
+
+def parsed(override: str):
+    return OverridesParser.create().parse_override(override)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "low", "high", "log"),
+    [
+        ("a=int(interval(1,8))", "IntDistribution", 1, 8, False),
+        ("a=tag(log,interval(0.1,8))", "FloatDistribution", 0.1, 8, True),
+        ("a=range(1,9,2)", "IntDistribution", 1, 7, False),
+    ],
+)
+def test_a_sweep_of_numbers_is_the_distribution_it_says(said, kind, low, high, log):
+    found = tuning.distribution(parsed(said))
+    assert (type(found).__name__, found.low, found.high, found.log) == (kind, low, high, log)
+
+
+def test_a_choice_is_between_what_the_command_line_says():
+    assert tuning.distribution(parsed("model=rnn,lstm")).choices == ("rnn", "lstm")
+
+
+def test_a_study_of_the_other_direction_is_refused(study):
+    with pytest.raises(UserError, match="direction=minimize"):
+        tuning.opened(str(study / "study.db"), "minimize")
+
+
+def test_without_the_extra_one_line_names_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)  # an import raises
+    with pytest.raises(UserError, match="pip install 'isogain\\[sweep\\]'"):
+        sweep(tmp_path / "lr", "hydra.sweeper.n_trials=1")
