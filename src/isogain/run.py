@@ -35,7 +35,7 @@ def run(
     reg: Regularizer,
     optim: Optim,
     trainer: Callable[..., pl.Trainer],
-    callbacks: Mapping[str, pl.Callback],
+    callbacks: Mapping[str, pl.Callback | None],
     out: str,
     logger: Callable[..., Any] | None = None,
     ckpt: str | None = None,
@@ -44,7 +44,7 @@ def run(
 ) -> dict[str, Any]:
     """Train and test one network in the folder `out`; returns what its summary.json holds.
 
-    A number that is not finite stops the training and is an outcome, status `diverged`. Raises
+    A callback that is None is left out. A number that is not finite stops the training and is an outcome, status `diverged`. Raises
     UserError for what the user can put right, and KeyboardInterrupt, with the summary written,
     where training is interrupted.
     """
@@ -53,7 +53,7 @@ def run(
     record = RunRecord(folder.path)
     fitter = trainer(
         logger=[record, logger(folder=folder.path)] if logger else [record],
-        callbacks=list(callbacks.values()),
+        callbacks=[callback for callback in callbacks.values() if callback is not None],
         plugins=[WholeFileIO()],
         gradient_clip_val=optim.grad_clip,
         default_root_dir=out,
