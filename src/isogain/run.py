@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
 from isogain import checkpoints, provenance, report
@@ -51,15 +52,16 @@ def run(
     folder, started = RunFolder(Path(out)), time.perf_counter()
     pl.seed_everything(seed, verbose=False)
     record = RunRecord(folder.path)
+    chosen = [callback for callback in callbacks.values() if callback is not None]
     fitter = trainer(
         logger=[record, logger(folder=folder.path)] if logger else [record],
-        callbacks=[callback for callback in callbacks.values() if callback is not None],
+        callbacks=chosen,
         plugins=[WholeFileIO()],
         gradient_clip_val=optim.grad_clip,
         default_root_dir=out,
         enable_progress_bar=False,
         enable_model_summary=False,
-        enable_checkpointing=True,
+        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in chosen),
         num_sanity_val_steps=0,
     )
     data.load(fitter.strategy.root_device)
