@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def hydra():
         yield
 
 
+@cache
 def sweep(name: str, *overrides: str) -> dict[str, list[str]]:
     """The values of each key that `python train.py -m experiment=NAME` sweeps, as overrides."""
     config = compose("train", [f"experiment={name}"], return_hydra_config=True)
@@ -186,6 +188,7 @@ def test_the_summary_holds_what_the_answer_is_read_from(name, keys, tmp_path):
     assert not (tmp_path / "run" / "checkpoints").exists()  # `checkpoints: null`
 
 
+@pytest.mark.slow
 def test_a_sweep_runs_without_a_word_on_what_to_sweep(tmp_path):
     command = [
         sys.executable,

@@ -45,9 +45,9 @@ def run(
 ) -> dict[str, Any]:
     """Train and test one network in the folder `out`; returns what its summary.json holds.
 
-    A callback that is None is left out. A number that is not finite stops the training and is an outcome, status `diverged`. Raises
-    UserError for what the user can put right, and KeyboardInterrupt, with the summary written,
-    where training is interrupted.
+    A callback that is None is left out. A number that is not finite stops the training and is an
+    outcome, status `diverged`. Raises UserError for what the user can put right, and
+    KeyboardInterrupt, with the summary written, where training is interrupted.
     """
     folder, started = RunFolder(Path(out)), time.perf_counter()
     pl.seed_everything(seed, verbose=False)
