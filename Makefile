@@ -6,7 +6,14 @@ ARGS ?= model=rnn reg=gain
 # an independent implementation to test curvature against; pip by itself would bring torchvision (see .bench)
 CURVLINOPS := curvlinops-for-pytorch einconv einops linear_operator opt_einsum
 
-.PHONY: train test bench lint
+# the study's sweeps: NAME/study is experiment=NAME, about four hours on two cores in all
+STUDY := a_gradients/study a_gradients/rnn b_depth/study c_isometry/study c_isometry/relu \
+	d_hard/study d_hard/references d_hard/glorot d_hard/pixels e_when/study e_when/schedules e_when/none \
+	hlav_seqmnist/study hlav_seqmnist/notebook hlav_seqmnist/glorot hlav_seqmnist/ours hlav_sentiment/study \
+	sokol_fisher/study sokol_fisher/training sokol_manifold/study sokol_manifold/largest
+SENTIMENT ?= data
+
+.PHONY: train test bench lint study
 
 train: $(READY)
 	@$(VENV)/bin/python train.py $(ARGS)
@@ -21,6 +28,16 @@ bench: $(VENV)/.bench
 	@$(VENV)/bin/python benchmarks/curvature.py
 	@$(VENV)/bin/python benchmarks/diagnostics.py --slow
 	@$(VENV)/bin/python benchmarks/callbacks.py
+
+# `make -k study` goes on with the next experiment after a failure; called again it takes up what is not finished.
+# hlav_sentiment reads SENTIMENT=FOLDER, sokol_manifold Fashion-MNIST.
+study: $(STUDY:%=multirun/study/%/.done)
+
+multirun/study/hlav_sentiment/study/.done: OPTIONS := data.root=$(SENTIMENT)
+
+multirun/study/%/.done: | $(READY)
+	$(VENV)/bin/python train.py -m experiment=$(patsubst %/study,%,$*) cluster=local resume=true out=$(@D) $(OPTIONS)
+	@touch $@
 
 lint: $(READY)
 	@$(VENV)/bin/ruff check .

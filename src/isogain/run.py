@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
 from isogain import checkpoints, provenance, report
@@ -35,7 +36,7 @@ def run(
     reg: Regularizer,
     optim: Optim,
     trainer: Callable[..., pl.Trainer],
-    callbacks: Mapping[str, pl.Callback],
+    callbacks: Mapping[str, pl.Callback | None],
     out: str,
     logger: Callable[..., Any] | None = None,
     ckpt: str | None = None,
@@ -44,22 +45,23 @@ def run(
 ) -> dict[str, Any]:
     """Train and test one network in the folder `out`; returns what its summary.json holds.
 
-    A number that is not finite stops the training and is an outcome, status `diverged`. Raises
-    UserError for what the user can put right, and KeyboardInterrupt, with the summary written,
-    where training is interrupted.
+    A callback that is None is left out. A number that is not finite stops the training and is an
+    outcome, status `diverged`. Raises UserError for what the user can put right, and
+    KeyboardInterrupt, with the summary written, where training is interrupted.
     """
     folder, started = RunFolder(Path(out)), time.perf_counter()
     pl.seed_everything(seed, verbose=False)
     record = RunRecord(folder.path)
+    chosen = [callback for callback in callbacks.values() if callback is not None]
     fitter = trainer(
         logger=[record, logger(folder=folder.path)] if logger else [record],
-        callbacks=list(callbacks.values()),
+        callbacks=chosen,
         plugins=[WholeFileIO()],
         gradient_clip_val=optim.grad_clip,
         default_root_dir=out,
         enable_progress_bar=False,
         enable_model_summary=False,
-        enable_checkpointing=True,
+        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in chosen),
         num_sanity_val_steps=0,
     )
     data.load(fitter.strategy.root_device)

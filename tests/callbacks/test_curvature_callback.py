@@ -17,6 +17,7 @@ from isogain.errors import ConfigError
 from isogain.init import orthogonal_
 from isogain.learner import Learner
 from isogain.models.mlp import MLP
+from isogain.optim import SGD
 from isogain.reg.base import Regularizer
 
 
@@ -85,3 +86,13 @@ def test_of_a_mean_squared_error_it_is_the_fisher_of_half_the_squared_error(tmp_
     fitted(tmp_path, [FisherCurvature(2, 8, ntk=False)], data, model, max_epochs=1)
     expected = fisher_eigenvalues(model.net, data.x[:8], data.y[:8], loss="squared").item()
     assert model.metrics["fisher_exact/lambda_max"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_summary_keeps_the_largest_eigenvalues_from_before_the_first_update(tmp_path):
+    model = learner(optim=SGD(lr=1.0, schedule="constant"))
+    fitted(tmp_path, [FisherCurvature(2, 8)], Toy(), model, max_epochs=1)
+    for name in ("fisher_exact", "ntk"):
+        start, *_, end = (float(row[f"{name}/lambda_max"]) for row in metrics(tmp_path))
+        assert model.metrics[f"{name}/at_start/lambda_max"] == pytest.approx(start, rel=1e-9)
+        assert model.metrics[f"{name}/lambda_max"] == pytest.approx(end, rel=1e-9)
+        assert start != end

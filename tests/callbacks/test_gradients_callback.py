@@ -9,6 +9,7 @@ from toys import Toy, fitted, learner
 
 from isogain.callbacks.gradients import GradientNorms, SignalGradients
 from isogain.diagnostics.gradients import signal_gradient_norms
+from isogain.optim import SGD
 from isogain.reg.penalty import Soft
 
 
@@ -44,3 +45,15 @@ def test_norms_and_ratios_are_before_the_regulariser_and_clipping(tmp_path):
 def test_examples_must_be_positive(examples):
     with pytest.raises(ValueError, match=f"^examples must be a finite number >= 1, got {examples}"):
         SignalGradients(examples=examples)
+
+
+def test_the_summary_has_how_far_gradients_vanish_at_the_start_and_at_the_end(tmp_path):
+    model = learner(optim=SGD(lr=1.0, schedule="constant"))
+    fitted(tmp_path, [SignalGradients(2, 3)], Toy(), model, max_epochs=1)
+    rows = [row for row in metrics(tmp_path) if row["signal_grad/log_first"]]
+    start, *_, end = (
+        float(row["signal_grad/log_first"]) - float(row["signal_grad/log_last"]) for row in rows
+    )
+    assert model.metrics["signal_grad/at_start/log_ratio"] == pytest.approx(start, rel=1e-9)
+    assert model.metrics["signal_grad/log_ratio"] == pytest.approx(end, rel=1e-9)
+    assert start != end

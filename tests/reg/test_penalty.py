@@ -422,12 +422,40 @@ def test_after_its_epochs_a_penalty_is_over(cls, schedule, epoch):
     assert reg.report() == {"reg/strength": 0}
 
 
+@pytest.mark.parametrize("epochs", [None, 2.5])
+@pytest.mark.parametrize("epoch", [0.0, 1.0, 2.999])
+@pytest.mark.parametrize("cls", ALL)
+def test_before_its_onset_a_penalty_does_nothing(cls, epoch, epochs):
+    reg = cls(STRENGTH, GAIN, onset=3, epochs=epochs)
+    w = attached(reg, randn(6, 6))
+    reg.time = Time(step=10, epoch=epoch, fraction=epoch / 8)
+    assert added(reg, w).count_nonzero() == 0
+    assert reg.value(w).item() == 0 and reg.report() == {"reg/strength": 0}
+
+
+@pytest.mark.parametrize("t", FRACTIONS)
+@pytest.mark.parametrize(("schedule", "left"), LEFT)
+@pytest.mark.parametrize(("epochs", "end"), [(None, 8.0), (2.5, 5.5)])
+def test_the_schedule_runs_from_the_onset_to_the_end(epochs, end, schedule, left, t):
+    reg = Soft(STRENGTH, schedule=schedule, onset=3, epochs=epochs)
+    epoch = 3 + t * (end - 3)
+    reg.time = Time(step=77, epoch=epoch, fraction=epoch / 8)
+    assert reg.strength_now() == pytest.approx(STRENGTH * left(t), rel=1e-9)
+
+
+def test_after_its_onset_in_a_training_without_an_end_the_strength_stays_what_it_is():
+    reg = Soft(STRENGTH, schedule="linear", onset=3)
+    reg.time = Time(step=77, epoch=50.0, fraction=0.0)
+    assert reg.strength_now() == STRENGTH
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [
         *[("strength", value) for value in (-1e-9, math.nan, math.inf)],
         *[("gain", value) for value in (0, -1.0, math.nan, math.inf)],
         *[("epochs", value) for value in (0, -1.0, math.nan, math.inf)],
+        *[("onset", value) for value in (-1.0, math.nan, math.inf)],
         *[("every", value) for value in (0, -1, math.nan, math.inf)],
     ],
 )

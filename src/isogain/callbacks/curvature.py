@@ -22,7 +22,7 @@ LOSSES: dict[object, Loss] = {cross_entropy: "cross_entropy", mse_loss: "squared
 class FisherCurvature(Diagnostic):
     """Every `every`, on the first `examples` validation examples, for each of `kinds`:
     `fisher_<kind>/lambda_max`, `trace`, and where all eigenvalues are known `rank` and `condition`; the `k` largest
-    are in spectra.npz.
+    are in spectra.npz. The summary has λ_max at the end, and as `.../at_start/lambda_max` before the first update.
 
     Of a mean squared error it is the Fisher of ½‖z − y‖². `ntk` adds the tangent kernel's spectrum. Feed-forward
     networks have `bound/...` too: Sokół and Park's bound of λ_max by σ_max(J), every term of it, and the measured
@@ -71,7 +71,10 @@ class FisherCurvature(Diagnostic):
             scalars["ntk/lambda_max"] = float(kernel[0])
         if not learner.net.sequential:
             scalars |= _bound(learner, x, loss)
-        learner.metrics |= {k: v for k, v in scalars.items() if k.endswith("lambda_max")}
+        largest = {k: v for k, v in scalars.items() if k.endswith("lambda_max")}
+        learner.metrics |= largest
+        if trainer.global_step == 0:
+            learner.metrics |= {k.replace("/", "/at_start/"): v for k, v in largest.items()}
         record(trainer, scalars, arrays)
 
 

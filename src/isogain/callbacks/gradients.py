@@ -31,7 +31,8 @@ class SignalGradients(Diagnostic):
     """Every `every` log ‖∂loss/∂h_l‖ of every layer or time step l, on the first `examples` validation examples.
 
     `signal_grad/log` in spectra.npz; as scalars its mean over examples at l = 0, `signal_grad/log_first`, and at L,
-    `signal_grad/log_last`: how far a gradient vanishes or explodes on its way.
+    `signal_grad/log_last`. The summary has their difference, `signal_grad/log_ratio`, and what it was before the
+    first update, `signal_grad/at_start/log_ratio`: below 0 a gradient vanishes on its way, above it explodes.
     """
 
     def __init__(self, every: int | str = 500, examples: int = 8, at_start: bool = True) -> None:
@@ -46,4 +47,7 @@ class SignalGradients(Diagnostic):
             "signal_grad/log_last": logs[:, -1].mean(),
         }
         profile = Spectrum(logs, axes=("example", "place"))
+        for name in ("", "at_start/") if trainer.global_step == 0 else ("",):
+            ratio = float(ends["signal_grad/log_first"] - ends["signal_grad/log_last"])
+            learner.metrics[f"signal_grad/{name}log_ratio"] = ratio
         record(trainer, {k: float(v) for k, v in ends.items()}, {"signal_grad/log": profile})

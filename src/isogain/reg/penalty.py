@@ -20,9 +20,9 @@ class Penalty(Regularizer):
     """strength · Σ norm(E) over the matrices of a kernel; a subclass says which norm.
 
     `reduction="mean"` divides by the m² entries of E. `schedule` lowers the strength over the
-    training, or over its first `epochs`, after which it is 0 (None: all of them); `step` is
-    Bansal's. It acts at every `every`-th step, with `every` times its gradient. The gradient is the
-    closed form, added in place to that of the loss.
+    training from the epoch `onset` on, before which it is 0, or over the `epochs` from there, after
+    which it is 0 again (None: to the end); `step` is Bansal's. It acts at every `every`-th step, with
+    `every` times its gradient. The gradient is the closed form, added in place to that of the loss.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class Penalty(Regularizer):
         reduction: Literal["sum", "mean"] = "sum",
         schedule: Literal["constant", "step", "linear", "cosine"] = "constant",
         epochs: float | None = None,
+        onset: float = 0,
         every: int = 1,
     ) -> None:
         super().__init__()
@@ -39,6 +40,7 @@ class Penalty(Regularizer):
         self.gain = positive("gain", gain)
         self.reduction, self.schedule = reduction, schedule
         self.epochs = None if epochs is None else positive("epochs", epochs)
+        self.onset = at_least("onset", onset, 0)
         self.every = int(at_least("every", every, 1))
 
     def norm(self, x: Tensor) -> Tensor:
@@ -60,11 +62,18 @@ class Penalty(Regularizer):
 
     def strength_now(self) -> float:
         """The strength at this time."""
-        t = self.time.epoch / self.epochs if self.epochs else self.time.fraction
-        return self.strength * FACTORS[self.schedule](t) if t < 1 else 0.0
+        t = self._over()
+        return self.strength * FACTORS[self.schedule](t) if 0 <= t < 1 else 0.0
 
     def report(self) -> dict[str, float]:
         return {"reg/strength": self.strength_now()}
+
+    def _over(self) -> float:
+        """The fraction that is over of the time in which it acts; negative before that."""
+        since, now = self.time.epoch - self.onset, self.time.fraction
+        if self.epochs or since < 0:
+            return since / (self.epochs or 1)
+        return now * since / (self.time.epoch - now * self.onset) if self.onset else now
 
     def _add_gradients_(self, w: Tensor, factor: float) -> None:
         for x, grad in pieces(w, w.grad):
@@ -139,10 +148,11 @@ class SRIP(Penalty):
         reduction: Literal["sum", "mean"] = "sum",
         schedule: Literal["constant", "step", "linear", "cosine"] = "constant",
         epochs: float | None = None,
+        onset: float = 0,
         every: int = 1,
         iterations: int = 2,
     ) -> None:
-        super().__init__(strength, gain, reduction, schedule, epochs, every)
+        super().__init__(strength, gain, reduction, schedule, epochs, onset, every)
         self.iterations = int(at_least("iterations", iterations, 1))
         self._kernels: list[tuple[nn.Module, str]] = []
 
@@ -190,9 +200,10 @@ class Notebook(Penalty):
         reduction: Literal["sum", "mean"] = "mean",
         schedule: Literal["constant", "step", "linear", "cosine"] = "constant",
         epochs: float | None = None,
+        onset: float = 0,
         every: int = 1,
     ) -> None:
-        super().__init__(strength, gain, reduction, schedule, epochs, every)
+        super().__init__(strength, gain, reduction, schedule, epochs, onset, every)
 
     def value(self, w: Tensor) -> Tensor:
         return self._factor(w) * self._error(w).square().sum()
