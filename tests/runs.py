@@ -43,8 +43,8 @@ def small_run(out: Path, *overrides: str, extra: dict | None = None) -> dict[str
     config = composed(*overrides)
     built = parts(config)
     built["callbacks"] |= extra or {}
-    rehearse(**built)
-    RunFolder(out).claim(config, overrides, config.resume)
+    step = rehearse(**built)
+    RunFolder(out).claim(config, overrides, config.resume, step)
     return run(**built)
 
 

@@ -3,13 +3,11 @@
 import os
 import random
 import signal
-import sys
 import time
-from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-import chaos_worker
+import forked
 import pytest
 import torch
 from runs import assert_same_run, checkpoint, summary
@@ -28,19 +26,8 @@ OPTIONS = (
     *("trainer.max_epochs=25", "trainer.accumulate_grad_batches=2", "trainer.accelerator=cpu"),
     "trainer.log_every_n_steps=4",
 )
-PAUSE = "+callbacks.pause={_target_:chaos_worker.Pause,seconds:%s}"
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module", autouse=True)
-def preloaded():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-        patch.setenv("OMP_NUM_THREADS", "1")
-        for name in [name for name in os.environ if name.startswith("SLURM_")]:
-            patch.delenv(name)
-        forkserver.ensure_running()
-        yield
+PAUSE = "+callbacks.pause={_target_:forked.Pause,seconds:%s}"
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fork_server")]
 
 
 def parts(out: Path) -> list[Path]:
@@ -68,12 +55,12 @@ def test_a_run_killed_thirty_times_ends_bitwise_as_if_it_had_not_been(tmp_path):
     draw = random.Random(seed := random.randrange(2**32))
     print(f"seed {seed}")
     whole, cut, log = tmp_path / "whole", tmp_path / "cut", tmp_path / "log"
-    chaos_worker.started(log, *OPTIONS, f"out={whole}").join(60)
+    forked.started(log, *OPTIONS, f"out={whole}").join(60)
     torn = 0
     for i in range(KILLS):
         job = JOB if i >= SLURM_FROM else {}
         options = (PAUSE % 0.025, f"out={cut}", f"resume={i <= SLURM_FROM}")
-        process = chaos_worker.started(log, *OPTIONS, *options, **job)
+        process = forked.started(log, *OPTIONS, *options, **job)
         by = draw.choice([signal.SIGKILL, *GENTLE])
         time.sleep(draw.uniform(0.0, 1.2))
         if i % 3 == 0:
@@ -82,7 +69,7 @@ def test_a_run_killed_thirty_times_ends_bitwise_as_if_it_had_not_been(tmp_path):
         assert process.is_alive(), log.read_text()[-2000:]
         kill(draw, process, by, job)
         torn += len(parts(cut)) > 0
-    last = chaos_worker.started(log, *OPTIONS, f"out={cut}", "resume=true")
+    last = forked.started(log, *OPTIONS, f"out={cut}", "resume=true")
     last.join(60)
     assert last.exitcode == 0, log.read_text()[-2000:]
     assert "Traceback" not in log.read_text()

@@ -5,33 +5,25 @@ import os
 import runpy
 import sys
 import time
+from importlib import import_module
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from tqdm import tqdm
 
-import isogain.callbacks.curvature  # noqa: F401
-import isogain.callbacks.factors  # noqa: F401
-import isogain.callbacks.gradients  # noqa: F401
-import isogain.callbacks.jacobian  # noqa: F401
-import isogain.callbacks.preemption  # noqa: F401
-import isogain.callbacks.progress  # noqa: F401
-import isogain.callbacks.signals  # noqa: F401
-import isogain.callbacks.theory  # noqa: F401
-import isogain.callbacks.weights  # noqa: F401
-import isogain.data.synthetic  # noqa: F401
-import isogain.mirror  # noqa: F401
-import isogain.models.rnn  # noqa: F401
-import isogain.rehearsal  # noqa: F401
-import isogain.run  # noqa: F401
+import isogain.callbacks
 
+MODULES = ("run", "rehearsal", "mirror", "data.synthetic", "models.rnn")
+for name in [*MODULES, *(f"callbacks.{m.name}" for m in iter_modules(isogain.callbacks.__path__))]:
+    import_module(f"isogain.{name}")
 TRAIN = Path(__file__).parents[1] / "train.py"
 tqdm.get_lock()  # one semaphore for all: a killed process does not give its own back
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["chaos_worker"])
+SERVER.set_forkserver_preload(["forked"])
 
 
 class Pause(pl.Callback):
