@@ -21,6 +21,7 @@ MODULES = ("run", "rehearsal", "mirror", "data.synthetic", "models.rnn")
 for name in [*MODULES, *(f"callbacks.{m.name}" for m in iter_modules(isogain.callbacks.__path__))]:
     import_module(f"isogain.{name}")
 TRAIN = Path(__file__).parents[1] / "train.py"
+PAUSE = "+callbacks.pause={_target_:forked.Pause,seconds:%s}"  # an option
 tqdm.get_lock()  # one semaphore for all: a killed process does not give its own back
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["forked"])

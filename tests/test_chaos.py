@@ -26,7 +26,6 @@ OPTIONS = (
     *("trainer.max_epochs=25", "trainer.accumulate_grad_batches=2", "trainer.accelerator=cpu"),
     "trainer.log_every_n_steps=4",
 )
-PAUSE = "+callbacks.pause={_target_:forked.Pause,seconds:%s}"
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fork_server")]
 
 
@@ -59,7 +58,7 @@ def test_a_run_killed_thirty_times_ends_bitwise_as_if_it_had_not_been(tmp_path):
     torn = 0
     for i in range(KILLS):
         job = JOB if i >= SLURM_FROM else {}
-        options = (PAUSE % 0.025, f"out={cut}", f"resume={i <= SLURM_FROM}")
+        options = (forked.PAUSE % 0.025, f"out={cut}", f"resume={i <= SLURM_FROM}")
         process = forked.started(log, *OPTIONS, *options, **job)
         by = draw.choice([signal.SIGKILL, *GENTLE])
         time.sleep(draw.uniform(0.0, 1.2))

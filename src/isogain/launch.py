@@ -26,6 +26,14 @@ from isogain.names import nearest
 from isogain.preemption import Warnings, in_a_batch_job
 from isogain.ranks import rank
 
+UNHELPFUL = (
+    ".*LeafSpec.*",
+    "The number of training batches",  # metrics are logged at the end of every epoch too
+    # cuDNN copies our stacked weights into one block at every call: small beside the recurrence
+    "RNN module weights are not part of single contiguous",
+    "The `srun` command is available on your system but is not used",  # by a run that needs no job
+    ".*sync_dist=True",  # the learner has summed over the processes already
+)
 OmegaConf.register_new_resolver(
     "folder", lambda out: out or fresh_folder(), use_cache=True, replace=True
 )
@@ -46,7 +54,6 @@ def job(config: DictConfig) -> float:
     config.resume = config.resume or requeued or rank() > 0  # rank zero alone claims the folder
     with Warnings(folder.attempts) as noted:
         try:
-            quieten()
             if not (config.resume and (summary := folder.outcome(config))):
                 summary = _ran(config, hydra.overrides.task, folder, noted)
         except Exception as error:
@@ -74,6 +81,7 @@ def _ran(
     from isogain.rehearsal import rehearse
     from isogain.run import run
 
+    quieten()
     built = parts(config)
     step = rehearse(**built)
     if rank() == 0:
@@ -119,17 +127,15 @@ def main(hydra_main: Callable[[], Any], conf: Path) -> None:
 
 
 def quieten() -> None:
-    """Leave out what Lightning and torch say to users who can do nothing about it."""
+    """Leave out what Lightning and torch say to users who can do nothing about it, and what rank zero says too."""
     for name in ("pytorch_lightning", "lightning_fabric", "matplotlib"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", category=FutureWarning, module="pytorch_lightning")
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-    # metrics are logged at the end of every epoch too
-    warnings.filterwarnings("ignore", message="The number of training batches")
-    # cuDNN copies our stacked weights into one block at every call: small beside the recurrence
-    warnings.filterwarnings(
-        "ignore", message="RNN module weights are not part of single contiguous"
-    )
+    for message in UNHELPFUL:
+        warnings.filterwarnings("ignore", message=message)
+    if rank() > 0:
+        logging.getLogger().setLevel(logging.ERROR)
+        warnings.simplefilter("ignore")
 
 
 def _told(error: Exception) -> int:

@@ -64,6 +64,7 @@ def run(
         num_sanity_val_steps=0,
     )
     data.load(fitter.strategy.root_device)
+    data.share(fitter.global_rank, fitter.world_size)
     net = model(**data.sizes())
     learner = Learner(net, init, reg, optim, data.loss, data.hits, data.baseline, data.embedding)
     if hasattr(init, "finish_"):  # it sets more than kernels
@@ -113,7 +114,7 @@ def _outcome(
     began = time.perf_counter()
     try:
         fitter.fit(learner, datamodule=data, ckpt_path=start, weights_only=True)
-        rate = learner.examples / (time.perf_counter() - began)
+        rate = fitter.world_size * learner.examples / (time.perf_counter() - began)
         fitter.test(learner, datamodule=data, verbose=False)
         return {"status": "finished", "examples_per_second": rate or None}, None
     except Divergence as error:
