@@ -58,8 +58,9 @@ class Learner(pl.LightningModule):
         self.metrics: dict[str, float] = {}
         self.examples = 0
         self._reg_changed = False
-        # sums over examples of loss and hits, the examples, and 1 + the first step with a non-finite loss
-        self.register_buffer("tally", torch.zeros(4, dtype=torch.float64), persistent=False)
+        # sums over examples of loss and hits, the examples, and 1 + the first step with a non-finite loss;
+        # no buffer, since DDP overwrites those with rank zero's
+        self.tally = torch.zeros(4, dtype=torch.float64)
 
     def gains(self) -> list[float | Tensor]:
         """The g that each kernel's orthogonality gap is measured against: the regulariser's, else the initialiser's."""
@@ -77,10 +78,10 @@ class Learner(pl.LightningModule):
         with torch.autocast(loss.device.type, enabled=False):  # constraints stay in full precision
             penalty = sum(self.reg.penalty(w) for w in self.kernels())
         total = loss + penalty
-        if total.is_cpu:
+        if total.is_cpu and self.trainer.world_size == 1:
             values = {"train/loss": loss.detach(), "the penalty": penalty.detach()}
             _stop_unless_finite(values, self.global_step)
-        else:  # a look would wait for the device, so `flush` takes it
+        else:  # a look would wait for the device, or end one of several processes: `flush` takes it
             bad = ~torch.isfinite(total.detach()) & (self.tally[BAD_STEP] == 0)
             self.tally[BAD_STEP] += bad * (self.global_step + 1)
         return total
@@ -133,7 +134,7 @@ class Learner(pl.LightningModule):
             if hasattr(logger, "flush"):
                 logger.flush()  # the record is never behind a checkpoint
         checkpoint["isogain"] = {
-            "tally": self.tally.cpu(),
+            "tally": self._tallies().cpu(),
             "metrics": dict(self.metrics),
             "optim": repr(self.optim),
             "reg": restart.coordinates(self.reg),
@@ -150,7 +151,7 @@ class Learner(pl.LightningModule):
         state = checkpoint["isogain"]
         restart.fit_to_(checkpoint, self.state_dict(), self.reg)
         self._reg_changed = state["reg"] != restart.coordinates(self.reg)
-        self.tally.copy_(state["tally"])
+        self.tally.copy_(self._own(state["tally"]))
         stale = ("gap/", "gain", "reg/") if self._reg_changed else ()
         self.metrics = {k: v for k, v in state["metrics"].items() if not k.startswith(stale)}
         torch.set_rng_state(state["rng"])
@@ -173,6 +174,7 @@ class Learner(pl.LightningModule):
     def _tallied(self, batch: Batch) -> Tensor:
         """The mean loss of a batch, added to the sums on the way."""
         x, y = batch
+        self.tally = self.tally.to(x.device)
         with torch.autocast(x.device.type, enabled=False):
             self.kernels()  # a re-parametrised kernel too is computed, and then cached, in full precision
         logits = self.net(x if self.embedding is None else self.embedding(x))
@@ -189,7 +191,9 @@ class Learner(pl.LightningModule):
 
         The one wait for the device in training. Raises Divergence where a loss was not finite.
         """
-        loss, hits, examples, bad_step = self.tally.tolist()
+        tallies = self._tallies()
+        loss, hits, examples, _ = tallies.sum(0).tolist()
+        bad_step = tallies[:, BAD_STEP].max().item()
         if examples == 0:
             return {}
         values = {f"{split}/loss": loss / examples}
@@ -203,6 +207,20 @@ class Learner(pl.LightningModule):
         self.metrics |= values | self.constants
         record(self.trainer, values | self.constants)
         return values
+
+    def _tallies(self) -> Tensor:
+        """The tally of each process that trains with this one; (processes, 4)."""
+        trainer = self.trainer
+        every = self.tally.new_zeros(trainer.world_size, len(self.tally))
+        every[trainer.global_rank] = self.tally
+        return trainer.strategy.reduce(every, reduce_op="sum")
+
+    def _own(self, tallies: Tensor) -> Tensor:
+        """This process's of the tallies in a checkpoint; rank zero has all where another number of them wrote it."""
+        tallies = tallies.view(-1, len(self.tally))
+        if len(tallies) == self.trainer.world_size:
+            return tallies[self.trainer.global_rank]
+        return tallies.sum(0) * self.trainer.is_global_zero
 
     def _after_step(self, w: Tensor, state: dict[str, Tensor]) -> None:
         try:

@@ -13,12 +13,14 @@ class Stream:
     """Batches without end, `len` of them an epoch; the i-th depends on the seed and i alone.
 
     `drawn` counts the batches handed out since the start of training and is the whole state:
-    restored, the next batch is the one that would have come.
+    restored, the next batch is the one that would have come. Of `ranks` processes that train together each has
+    every `ranks`-th example of batches that are as many times larger.
     """
 
-    examples: int  # an epoch
-    size: int
+    examples: int  # an epoch, of all ranks
+    size: int  # of a batch, of one rank
     anew = False  # whether every `iter` begins with batch 0
+    rank, ranks = 0, 1
 
     def __init__(self) -> None:
         self.drawn = 0
@@ -27,8 +29,12 @@ class Stream:
         """The i-th batch since the start of training."""
         raise NotImplementedError
 
+    def share(self, rank: int, ranks: int) -> None:
+        """From now on be the batches of one of `ranks` processes."""
+        self.rank, self.ranks = rank, ranks
+
     def __len__(self) -> int:
-        return -(-self.examples // self.size)
+        return -(-self.examples // (self.size * self.ranks))
 
     def __iter__(self) -> Iterator[Batch]:
         if self.anew:
@@ -47,6 +53,7 @@ class Stream:
 class Batches(Stream):
     """Every example once an epoch, in an order that depends on (seed, epoch) alone.
 
+    Ranks that train have as many examples each: what is left over is left out of an epoch.
     `seed=None` keeps the examples in order and restarts at every `iter`. `view` turns stored
     examples (uint8, say) into what the network reads, a batch at a time.
     """
@@ -59,10 +66,20 @@ class Batches(Stream):
         self.examples, self.anew = len(y), seed is None
         self._epoch, self._order = -1, torch.arange(len(y), device=y.device)
 
+    def __len__(self) -> int:
+        return -(-self._own // self.size)
+
     def batch(self, i: int) -> Batch:
         epoch, i = divmod(i, len(self))
-        rows = self._rows(epoch)[i * self.size : (i + 1) * self.size]
+        rows = self._rows(epoch)[self.rank :: self.ranks][: self._own]
+        rows = rows[i * self.size : (i + 1) * self.size]
         return self.view(self.x.index_select(0, rows)), self.y.index_select(0, rows)
+
+    @property
+    def _own(self) -> int:
+        """This rank's examples an epoch."""
+        left_over = 0 if self.seed is not None else self.rank < self.examples % self.ranks
+        return self.examples // self.ranks + left_over
 
     def _rows(self, epoch: int) -> Tensor:
         if self.seed is not None and epoch != self._epoch:
@@ -91,12 +108,20 @@ class Draws(Stream):
     ) -> None:
         super().__init__()
         self.draw, self.view, self.size, self.seed = draw, view, size, seed
-        self.examples = batches * size
+        self.batches = batches
         self.generator = torch.Generator(device)
 
+    @property
+    def examples(self) -> int:
+        return self.batches * self.size * self.ranks
+
+    def __len__(self) -> int:
+        return self.batches
+
     def batch(self, i: int) -> Batch:
-        x, y = self.draw(self.size, self.generator.manual_seed(training_seed(self.seed, i)))
-        return self.view(x), y
+        draw = self.generator.manual_seed(training_seed(self.seed, i))
+        x, y = self.draw(self.size * self.ranks, draw)
+        return self.view(x[self.rank :: self.ranks]), y[self.rank :: self.ranks]
 
 
 def training_seed(seed: int, i: int) -> int:

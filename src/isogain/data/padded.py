@@ -31,17 +31,24 @@ class Padded(Stream):
         self.table = noise.to(rows.y.device)
         self.generator = torch.Generator()  # a CPU's draw on every device
 
+    def share(self, rank: int, ranks: int) -> None:
+        super().share(rank, ranks)
+        self.rows.share(rank, ranks)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
     def batch(self, i: int) -> Batch:
         x, y = self.rows.batch(i)
-        return self._padded(x, i), y
+        return self._padded(x, i, self.rank, self.ranks), y
 
     def view(self, x: Tensor) -> Tensor:
         """Stored examples as the network reads them, with the noise of the first batch."""
         return self._padded(self.rows.view(x), 0)
 
-    def _padded(self, x: Tensor, i: int) -> Tensor:
+    def _padded(self, x: Tensor, i: int, rank: int = 0, ranks: int = 1) -> Tensor:
         draw = self.generator.manual_seed(self.seed_of(i))
-        places = torch.randint(TABLE - self.T, (len(x), 1), generator=draw)
+        places = torch.randint(TABLE - self.T, (len(x) * ranks, 1), generator=draw)[rank::ranks]
         steps = (places + torch.arange(self.T)).flatten().to(x.device)
         noise = self.table.index_select(0, steps).unflatten(0, (len(x), self.T))
         return torch.cat([x, noise], 1)

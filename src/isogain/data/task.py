@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from isogain.data.batches import Batch, Batches, Stream, View
+from isogain.errors import DataError
 from isogain.ranges import at_least, between
 
 
@@ -86,6 +87,13 @@ class Task(pl.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         self.load(self.trainer.strategy.root_device if self.trainer else "cpu")
+
+    def share(self, rank: int, ranks: int) -> None:
+        """Give this process its part of every split, where `ranks` of them train together."""
+        for part, batches in self._batches.items():
+            if batches.examples < ranks:
+                raise DataError(f"{part} has {batches.examples} examples for {ranks} processes")
+            batches.share(rank, ranks)
 
     def train_dataloader(self) -> Stream:
         return self._batches["train"]
