@@ -72,7 +72,7 @@ def main(hydra_main: Callable[[], Any], conf: Path) -> None:
         print(str(error) or "interrupted", file=sys.stderr)
         sys.exit(130)
     except (HydraException, OmegaConfBaseException) as error:
-        sys.exit(_told(UserError(_one_line(error, conf))))
+        sys.exit(_told(UserError(one_line(error, conf))))
     except Exception as error:
         sys.exit(_told(error))
 
@@ -114,7 +114,7 @@ def _put_on_record(folder: RunFolder, error: Exception, in_a_sweep: bool) -> Non
             folder.write_summary({"status": "failed", "error": f"{type(error).__name__}: {error}"})
 
 
-def _one_line(error: Exception, conf: Path) -> str:
+def one_line(error: Exception, conf: Path) -> str:
     """What is wrong with the overrides, in one line."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
