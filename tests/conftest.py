@@ -1,5 +1,9 @@
 """Every test starts from the same seed, whatever ran before it."""
 
+import os
+import sys
+from multiprocessing import forkserver
+
 import pytest
 import torch
 
@@ -9,3 +13,15 @@ torch.set_num_threads(1)  # the matrices are tiny
 @pytest.fixture(autouse=True)
 def seed() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> None:
+    """The process that `forked.started` forks; it knows nothing of a SLURM job in which the tests may run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        ours = ("SLURM_", "WANDB_MODE", "HYDRA_FULL_ERROR")
+        for name in [name for name in os.environ if name.startswith(ours)]:
+            patch.delenv(name)
+        forkserver.ensure_running()

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
 
@@ -42,8 +43,8 @@ def small_run(out: Path, *overrides: str, extra: dict | None = None) -> dict[str
     config = composed(*overrides)
     built = parts(config)
     built["callbacks"] |= extra or {}
-    rehearse(**built)
-    RunFolder(out).claim(config, overrides, config.resume)
+    step = rehearse(**built)
+    RunFolder(out).claim(config, overrides, config.resume, step)
     return run(**built)
 
 
@@ -58,3 +59,18 @@ def summary(out: Path) -> dict[str, Any]:
 
 def checkpoint(out: Path, name: str = "last") -> dict[str, Any]:
     return torch.load(out / "checkpoints" / f"{name}.ckpt", weights_only=True)
+
+
+def assert_same_run(a: Path, b: Path) -> None:
+    """Bit for bit the same metrics, spectra, weights, optimiser, sums and place in the data."""
+    assert metrics(a) == metrics(b)
+    first, second = checkpoint(a), checkpoint(b)
+    for said in ("optim", "reg"):
+        assert first["isogain"].pop(said) == second["isogain"].pop(said) != ""
+    (task,) = {key for key in first if key[0].isupper()}  # the data module, by its class
+    for part in ("state_dict", "optimizer_states", "isogain", task, "global_step"):
+        torch.testing.assert_close(first[part], second[part], rtol=0, atol=0, equal_nan=True)
+    with np.load(a / "spectra.npz") as x, np.load(b / "spectra.npz") as y:
+        assert x.files == y.files
+        for name in x.files:
+            np.testing.assert_array_equal(x[name], y[name])

@@ -3,11 +3,9 @@
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import pytest
 import pytorch_lightning as pl
-import torch
-from runs import CONF, checkpoint, metrics, small_run
+from runs import CONF, assert_same_run, checkpoint, metrics, small_run
 
 from isogain.data import mnist
 
@@ -33,20 +31,6 @@ class Crash(pl.Callback):
     def on_train_batch_end(self, trainer, *args) -> None:
         if trainer.global_step == self.at:
             raise RuntimeError("crash")
-
-
-def assert_same_run(a: Path, b: Path) -> None:
-    assert metrics(a) == metrics(b)
-    first, second = checkpoint(a), checkpoint(b)
-    for said in ("optim", "reg"):
-        assert first["isogain"].pop(said) == second["isogain"].pop(said) != ""
-    (task,) = {key for key in first if key[0].isupper()}  # the data module, by its class
-    for part in ("state_dict", "optimizer_states", "isogain", task, "global_step"):
-        torch.testing.assert_close(first[part], second[part], rtol=0, atol=0, equal_nan=True)
-    with np.load(a / "spectra.npz") as x, np.load(b / "spectra.npz") as y:
-        assert x.files == y.files
-        for name in x.files:
-            np.testing.assert_array_equal(x[name], y[name])
 
 
 @pytest.fixture(scope="module")

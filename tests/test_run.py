@@ -36,6 +36,7 @@ FILES = {
     "summary.json",
     "spectra.npz",
     "checkpoints",
+    "attempts.jsonl",
 }
 
 

@@ -20,10 +20,15 @@ class Arrays:
         self._written = True
 
     def add(self, step: int, name: str, values: np.ndarray, axes: tuple[str, ...] = ()) -> None:
-        """One event; its shape and axes are those of the name's others."""
+        """One event; its shape and axes are those of the name's others. A second one of a step replaces the first."""
         if axes:
             self.axes[name] = axes
-        self.events.setdefault(name, []).append((step, np.array(values)))
+        events = self.events.setdefault(name, [])
+        if (
+            events and events[-1][0] == step
+        ):  # a resumed run measures anew what came after its checkpoint
+            events.pop()
+        events.append((step, np.array(values)))
         self._written = False
 
     def flush(self) -> None:

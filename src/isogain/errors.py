@@ -1,5 +1,7 @@
 """Errors that are told to the user in one line each, without a traceback; nothing heavy is imported here."""
 
+import signal
+
 
 class UserError(Exception):
     """Something that the user can put right: the message says what, where and what to do."""
@@ -29,3 +31,22 @@ class Divergence(Exception):
     def __init__(self, quantity: str, value: float, step: int) -> None:
         super().__init__(f"{quantity} is {value} at step {step}")
         self.step = step
+
+
+class Preempted(SystemExit):
+    """A signal ended the run after a save; `requeued` where the job comes back by itself.
+
+    Its cause, where it has one, is why submitit did not requeue it.
+    """
+
+    def __init__(self, signum: int, requeued: bool = False, code: int | str | None = None) -> None:
+        super().__init__(128 + signum if code is None else code)
+        self.signum, self.requeued = signal.Signals(signum), requeued
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run that was told to end, and how to go on; `code` is the exit code."""
+
+    def __init__(self, told: str, code: int = 130) -> None:
+        super().__init__(told)
+        self.code = code

@@ -12,8 +12,23 @@ def replaced(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield part
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
+        sync(part)
         os.replace(part, path)
+        sync(path.parent)
     finally:
+        part.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Flush a file, or a folder's names, to the disk."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove the temporary files of processes that were killed; call it where no other is at work in `folder`."""
+    for part in folder.glob(".*.part"):
         part.unlink(missing_ok=True)

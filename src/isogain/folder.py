@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
+from isogain.attempts import Attempts
 from isogain.errors import ConfigError
-from isogain.files import replaced
+from isogain.files import remove_parts, replaced
+
+OUTCOMES = {"finished", "diverged"}  # ends that another attempt would not change
 
 
 def fresh_folder(parent: str = "multirun") -> str:
@@ -21,18 +25,26 @@ def fresh_folder(parent: str = "multirun") -> str:
     return os.path.join(parent, f"{stamp}_{os.getpid():x}-{secrets.token_hex(4)}")
 
 
+def ways_on(out: str | Path) -> str:
+    """How to go on with the run, or the sweep, in the folder `out`."""
+    return f"the same command with out={out} resume=true goes on"
+
+
 class RunFolder:
     """`path` holds what one run leaves behind; `config.yaml` in it marks it as taken."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.attempts = Attempts(path)
         self.claimed = False
 
-    def claim(self, config: DictConfig, overrides: Sequence[str], resume: bool) -> None:
+    def claim(
+        self, config: DictConfig, overrides: Sequence[str], resume: bool, step: int = 0
+    ) -> None:
         """Write config.yaml and overrides.yaml; of two runs that try at once, one gets the folder.
 
-        Raises ConfigError where the folder holds a run already and this one does not resume it, or
-        where it cannot be written.
+        `step` is where training goes on. Raises ConfigError where the folder holds a run already and this
+        one does not resume it, or where it cannot be written.
         """
         texts = {
             "config.yaml": OmegaConf.to_yaml(config, resolve=True),
@@ -49,11 +61,31 @@ class RunFolder:
             ) from None
         except OSError as error:
             raise ConfigError(f"out={self.path}: cannot be written ({error.strerror})") from None
+        self.claimed = True
+        self.attempts.start(step)
+        for folder in (self.path, self.path / "checkpoints"):
+            remove_parts(folder)
         for name, text in texts.items():
             with replaced(self.path / name) as part:
                 part.write_text(text)
         (self.path / "summary.json").unlink(missing_ok=True)  # of the attempt that is resumed
-        self.claimed = True
+
+    def outcome(self, config: DictConfig) -> dict[str, Any] | None:
+        """The summary, where a run of the same config has come to its end here: it would come to the same again."""
+        try:
+            found = json.loads((self.path / "summary.json").read_text())
+            before = OmegaConf.load(self.path / "config.yaml")
+        except (OSError, ValueError, YAMLError):
+            return None
+        if not isinstance(found, dict) or not isinstance(before, DictConfig):
+            return None
+        same = found.get("status") in OUTCOMES and _asked(before) == _asked(config)
+        return found if same else None
+
+    def end(self, summary: dict[str, Any]) -> None:
+        """The end of an attempt: summary.json, and a line in attempts.jsonl."""
+        self.write_summary(summary)
+        self.attempts.end(summary["status"], summary.get("steps", 0), summary.get("error"))
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """summary.json, whole or absent; what is None or not finite has no key."""
@@ -72,6 +104,12 @@ class RunFolder:
             return
         (self.path / "log.txt").unlink(missing_ok=True)
         self.path.rmdir()
+
+
+def _asked(config: DictConfig) -> dict[str, Any]:
+    """What a config asks for, wherever its folder is called from."""
+    plain = OmegaConf.to_container(config, resolve=True)
+    return {key: value for key, value in plain.items() if key not in ("out", "resume")}
 
 
 def _is_json(value: Any) -> bool:

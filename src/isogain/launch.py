@@ -7,7 +7,7 @@ import re
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from isogain import config as _config  # noqa: F401 - registers its resolver
-from isogain.errors import UserError, resolver_said
-from isogain.folder import RunFolder, fresh_folder
+from isogain.errors import Interrupted, Preempted, UserError, resolver_said
+from isogain.folder import RunFolder, fresh_folder, ways_on
 from isogain.names import nearest
+from isogain.preemption import Warnings, in_a_batch_job
+from isogain.ranks import rank
 
 OmegaConf.register_new_resolver(
     "folder", lambda out: out or fresh_folder(), use_cache=True, replace=True
@@ -33,33 +35,72 @@ def job(config: DictConfig) -> float:
     """Run what `config` describes in the folder that Hydra chose; returns the objective, NaN where
     the run has none.
 
-    A point of a sweep raises what went wrong, so that Hydra goes on with the next; a single run
-    tells it and exits.
+    A run that SLURM has requeued goes on where it was, and one that has come to its end is not repeated. A point
+    of a sweep raises what went wrong, so that Hydra goes on with the next; a single run tells it and exits.
     """
     hydra = HydraConfig.get()
     folder = RunFolder(Path(hydra.runtime.output_dir))
+    in_a_sweep = hydra.mode == RunMode.MULTIRUN
     config.out = str(folder.path)
-    try:
-        from isogain.config import parts
-        from isogain.rehearsal import rehearse
-        from isogain.run import run
+    requeued = in_a_batch_job() and folder.attempts.of_this_job()
+    config.resume = config.resume or requeued or rank() > 0  # rank zero alone claims the folder
+    with Warnings(folder.attempts) as noted:
+        try:
+            quieten()
+            if not (config.resume and (summary := folder.outcome(config))):
+                summary = _ran(config, hydra.overrides.task, folder, noted)
+        except Exception as error:
+            _put_on_record(folder, error, in_a_sweep, config.resume)
+            if in_a_sweep:
+                raise
+            sys.exit(_told(error))
+        except (KeyboardInterrupt, Preempted) as end:
+            if rank() > 0:
+                sys.exit(0)  # rank zero tells it; Lightning kills it where another fails before
+            if isinstance(end, Preempted) and end.requeued:
+                raise
+            raise _interrupted(folder, end, hydra.sweep.dir if in_a_sweep else config.out) from None
+        if in_a_sweep and noted.unanswered_end():
+            raise Interrupted(f"interrupted between two runs; {ways_on(hydra.sweep.dir)}", 143)
+    return summary.get(config.objective or _objective(summary), float("nan"))
 
-        quieten()
-        built = parts(config)
-        rehearse(**built)
-        folder.claim(config, hydra.overrides.task, config.resume)
-        objective = config.objective or built["data"].objective
-        return run(**built).get(objective, float("nan"))
-    except Exception as error:
-        in_a_sweep = hydra.mode == RunMode.MULTIRUN
-        _put_on_record(folder, error, in_a_sweep)
-        if in_a_sweep:
-            raise
-        sys.exit(_told(error))
+
+def _ran(
+    config: DictConfig, overrides: Sequence[str], folder: RunFolder, noted: Warnings
+) -> dict[str, Any]:
+    """The summary of the run that `config` describes."""
+    from isogain.callbacks.preemption import SaveOnWarning
+    from isogain.config import parts
+    from isogain.rehearsal import rehearse
+    from isogain.run import run
+
+    built = parts(config)
+    step = rehearse(**built)
+    if rank() == 0:
+        folder.claim(config, overrides, config.resume, step)
+    built["callbacks"] |= {"preemption": SaveOnWarning(noted)}
+    return run(**built)
+
+
+def _objective(summary: Mapping[str, Any]) -> str:
+    """What a sweeper optimises where nothing is said: the accuracy, or the loss of a task without one."""
+    return "val/acc_best" if "val/acc_best" in summary else "val/loss"
+
+
+def _interrupted(folder: RunFolder, end: BaseException, out: str) -> Interrupted:
+    """What to raise after an interruption, on record also where it came before training began."""
+    code = getattr(end, "code", 130)
+    if not folder.claimed:
+        folder.discard()
+        return Interrupted("interrupted before the run began", code)
+    told = str(end) if isinstance(end, Interrupted) else f"interrupted; {ways_on(folder.path)}"
+    if not (folder.path / "summary.json").exists():  # run() wrote a fuller one
+        folder.end({"status": "interrupted", "error": told})
+    return Interrupted(told.replace(ways_on(folder.path), ways_on(out)), code)
 
 
 def main(hydra_main: Callable[[], Any], conf: Path) -> None:
-    """Call Hydra's main; exit code 1 after an error and 130 after Ctrl-C.
+    """Call Hydra's main; exit code 1 after an error, 130 after Ctrl-C and 143 after SIGTERM.
 
     HYDRA_FULL_ERROR=1 shows Hydra's own tracebacks instead of a line a mistake.
     """
@@ -70,7 +111,7 @@ def main(hydra_main: Callable[[], Any], conf: Path) -> None:
         return hydra_main()
     except KeyboardInterrupt as error:
         print(str(error) or "interrupted", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(getattr(error, "code", 130))
     except (HydraException, OmegaConfBaseException) as error:
         sys.exit(_told(UserError(one_line(error, conf))))
     except Exception as error:
@@ -102,16 +143,17 @@ def _told(error: Exception) -> int:
     return 1
 
 
-def _put_on_record(folder: RunFolder, error: Exception, in_a_sweep: bool) -> None:
+def _put_on_record(folder: RunFolder, error: Exception, in_a_sweep: bool, resume: bool) -> None:
     """A failed run says so in its folder; one that never began leaves none, unless it is a sweep's."""
-    if not folder.claimed and not in_a_sweep:
+    foreign = not folder.claimed and not resume and (folder.path / "config.yaml").exists()
+    if foreign or not (folder.claimed or in_a_sweep or rank()):
         folder.discard()
         return
     with contextlib.suppress(OSError):  # a full disk, say: the first error is the one to tell
-        if not isinstance(error, UserError):
-            folder.note(traceback.format_exc())
-        if not (folder.path / "summary.json").exists():  # run() wrote a fuller one, or another run
-            folder.write_summary({"status": "failed", "error": f"{type(error).__name__}: {error}"})
+        user = isinstance(error, UserError)
+        folder.note(f"error: {error}\n" if user else traceback.format_exc())
+        if rank() == 0 and not (folder.path / "summary.json").exists():  # run() wrote a fuller one
+            folder.end({"status": "failed", "error": f"{type(error).__name__}: {error}"})
 
 
 def one_line(error: Exception, conf: Path) -> str:

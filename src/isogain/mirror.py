@@ -13,6 +13,7 @@ from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from isogain.errors import UserError
+from isogain.files import replaced
 from isogain.record import Spectrum
 
 log = logging.getLogger(__name__)
@@ -105,7 +106,8 @@ class Mirror(WandbLogger):
         path = self.folder / "wandb" / "id"
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            path.write_text(uuid.uuid4().hex[:12])
+            with replaced(path) as part:
+                part.write_text(uuid.uuid4().hex[:12])
         return path.read_text()
 
 

@@ -67,7 +67,7 @@ class RunRecord(Logger):
     @rank_zero_only
     def flush(self) -> None:
         """Put everything logged so far on the disk."""
-        self.table.flush()
+        self.table.sync()
         self.arrays.flush()
 
     def finalize(self, status: str) -> None:

@@ -42,10 +42,11 @@ def rehearse(
     objective: str | None = None,
     here: bool = True,
     **others: Any,
-) -> None:
+) -> int:
     """Build the network without memory, the trainer without files, and read the checkpoint; raises UserError.
 
     The parts are those that `run` is given. What this machine has counts only where it is to train, `here`.
+    Returns the number of steps that lie behind.
     """
     with torch.random.fork_rng(devices=[]):
         net = _built_without_memory(model, data)
@@ -71,10 +72,13 @@ def rehearse(
     found = checkpoints.newest_good(Path(out) / "checkpoints") if resume else None
     if found:
         _check_fit(*found, net, optim)
-    elif ckpt:
+        return found[1]["global_step"]
+    if ckpt:
         checkpoint = checkpoints.load(Path(ckpt))
         _check_fit(Path(ckpt), checkpoint, net, optim)
         _check_something_left(ckpt, checkpoint, trainer.keywords)
+        return checkpoint["global_step"]
+    return 0
 
 
 def _nothing(net: Network) -> None:

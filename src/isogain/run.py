@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytorch_lightning as pl
+from pytorch_lightning.plugins.environments import SLURMEnvironment
 from torch import Tensor
 
 from isogain import checkpoints, provenance, report
 from isogain.checkpoints import WholeFileIO
 from isogain.data.task import Task
-from isogain.errors import Divergence
-from isogain.folder import RunFolder
+from isogain.errors import Divergence, Interrupted, Preempted
+from isogain.folder import RunFolder, ways_on
 from isogain.learner import Learner
 from isogain.models.base import Network
 from isogain.optim import Optim
@@ -46,7 +47,7 @@ def run(
 
     A number that is not finite stops the training and is an outcome, status `diverged`. Raises
     UserError for what the user can put right, and KeyboardInterrupt, with the summary written,
-    where training is interrupted.
+    where training is interrupted; Preempted, without a summary, where SLURM will go on with it.
     """
     folder, started = RunFolder(Path(out)), time.perf_counter()
     pl.seed_everything(seed, verbose=False)
@@ -54,7 +55,7 @@ def run(
     fitter = trainer(
         logger=[record, logger(folder=folder.path)] if logger else [record],
         callbacks=list(callbacks.values()),
-        plugins=[WholeFileIO()],
+        plugins=[WholeFileIO(), *_cluster()],
         gradient_clip_val=optim.grad_clip,
         default_root_dir=out,
         enable_progress_bar=False,
@@ -77,7 +78,8 @@ def run(
     summary = outcome | _numbers(fitter, learner) | _circumstances(fitter, seed, started)
     try:
         record.flush()
-        folder.write_summary(summary)
+        if fitter.is_global_zero and summary["status"] != "preempted":
+            folder.end(summary)
     except OSError as full:
         error = error or full
     _close(fitter, summary)
@@ -85,6 +87,11 @@ def run(
         raise error
     log.info(report.end_table(summary, folder.path))
     return summary
+
+
+def _cluster() -> list[SLURMEnvironment]:
+    """In a job of SLURM its environment, without Lightning's own requeue, which would compete with submitit's."""
+    return [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
 
 
 def _start(folder: RunFolder, record: RunRecord, ckpt: str | None, resume: bool) -> Path | None:
@@ -111,16 +118,30 @@ def _outcome(
         return {"status": "finished", "examples_per_second": rate or None}, None
     except Divergence as error:
         return {"status": "diverged", "error": str(error)}, None
+    except Preempted as end:
+        if end.requeued:
+            return {"status": "preempted"}, end
+        told = _told(fitter, end)
+        return {"status": "interrupted", "error": told}, end.__cause__ or Interrupted(
+            told, end.code
+        )
     except (
         KeyboardInterrupt,
         SystemExit,
     ):  # Lightning turns Ctrl-C into SystemExit and ignores further ones
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        step, folder = fitter.global_step, fitter.default_root_dir
-        told = f"interrupted at step {step}; the same command with out={folder} resume=true goes on"
-        return {"status": "interrupted", "error": told}, KeyboardInterrupt(told)
+        told = _told(fitter)
+        return {"status": "interrupted", "error": told}, Interrupted(told)
     except Exception as error:
         return {"status": "failed", "error": f"{type(error).__name__}: {error}"}, error
+
+
+def _told(fitter: pl.Trainer, end: Preempted | None = None) -> str:
+    """Where a run was interrupted, why, and how to go on."""
+    by = f" by {end.signum.name}" if end else ""
+    refused = f" ({end.__cause__})" if end and end.__cause__ else ""
+    step, folder = fitter.global_step, fitter.default_root_dir
+    return f"interrupted at step {step}{by}{refused}; {ways_on(folder)}"
 
 
 def _numbers(fitter: pl.Trainer, learner: Learner) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from isogain.files import replaced
+from isogain.files import replaced, sync
 
 
 class Table:
@@ -41,6 +41,12 @@ class Table:
                 file.write(self._lines([self.row]))  # never shorter than what it had of the row
                 file.truncate()
         self._written = True
+
+    def sync(self) -> None:
+        """Flush, down to the disk itself."""
+        self.flush()
+        if self.path.exists():
+            sync(self.path)
 
     def rewind(self, step: int) -> None:
         """Take up the file, if there is one, without the rows after `step` and any that a kill cut short."""

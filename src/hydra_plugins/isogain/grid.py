@@ -1,4 +1,4 @@
-"""`hydra/sweeper=grid`: Hydra's grid, refused as a whole where one point could not run, and accounted for at its end."""
+"""`hydra/sweeper=grid`: Hydra's grid, refused as a whole where one point could not run, and accounted for."""
 
 import logging
 from collections.abc import Sequence

@@ -2,54 +2,59 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
-from isogain.files import replaced
+from isogain.files import replaced, sync
 from isogain.learner import Learner
-from isogain.ranges import at_least
+from isogain.ranges import at_least, positive
+from isogain.ranks import agreed
 
 
 class Checkpoints(Checkpoint):
-    """Saves at the end of every epoch, every `every` steps (None: never within an epoch), and at
-    the end of training.
+    """Saves at the end of every epoch and of training; within an epoch every `every` steps, and where
+    the last save is `minutes` old (None: never).
 
     `best.ckpt` is the epoch with the largest validation accuracy (the smallest validation loss,
     where there is no accuracy); of equals the first.
     """
 
-    def __init__(self, every: int | None = None) -> None:
+    def __init__(self, every: int | None = None, minutes: float | None = 10.0) -> None:
         self.every = None if every is None else int(at_least("every", every, 1))
+        self.minutes = None if minutes is None else positive("minutes", minutes)
         self.best_score = self.best_epoch = None
-        self._saved_at = -1
+        self.saved_at = -1
+        self._saved_when = 0.0
+        self._better = False  # than what best.ckpt holds
 
-    def on_train_batch_end(self, trainer: pl.Trainer, learner: Learner, *args: Any) -> None:
-        if (
-            self.every
-            and trainer.global_step % self.every == 0
-            and trainer.global_step != self._saved_at
-        ):
-            self._save_last(trainer)
+    def on_train_start(self, trainer: pl.Trainer, learner: Learner) -> None:
+        self._saved_when = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, learner: Learner, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if not resumable(trainer, batch_idx) or trainer.global_step == self.saved_at:
+            return
+        if (self.every and trainer.global_step % self.every == 0) or self._old(trainer):
+            self.save(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, learner: Learner) -> None:
         acc, loss = learner.metrics.get("val/acc"), learner.metrics.get("val/loss")
         score = acc if acc is not None else None if loss is None else -loss
-        better = score is not None and (self.best_score is None or score > self.best_score)
-        if better:
-            self.best_score, self.best_epoch = score, trainer.current_epoch
+        if score is not None and (self.best_score is None or score > self.best_score):
+            self.best_score, self.best_epoch, self._better = score, trainer.current_epoch, True
             learner.metrics |= {"epoch_best": trainer.current_epoch} | (
                 {"val/acc_best": acc} if acc is not None else {}
             )
-        last = self._save_last(trainer)
-        if better and trainer.is_global_zero:
-            with replaced(last.with_name("best.ckpt")) as part:
-                shutil.copyfile(last, part)
+        if not at_its_end(trainer):
+            self.save(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, learner: Learner) -> None:
-        self._save_last(trainer)  # again at the same step, now with what was measured at the end
+        self.save(trainer)  # with what was measured at the end
 
     def state_dict(self) -> dict[str, Any]:
         return {"best_score": self.best_score, "best_epoch": self.best_epoch}
@@ -57,13 +62,53 @@ class Checkpoints(Checkpoint):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.best_score, self.best_epoch = state["best_score"], state["best_epoch"]
 
-    def _save_last(self, trainer: pl.Trainer) -> Path:
+    def save(self, trainer: pl.Trainer) -> None:
+        """Write last.ckpt, and best.ckpt where this is it; what was last.ckpt of an earlier step is previous.ckpt."""
         folder = Path(trainer.default_root_dir) / "checkpoints"
         last, fresh = folder / "last.ckpt", folder / "next.ckpt"
         trainer.save_checkpoint(fresh, weights_only=False)
         if trainer.is_global_zero:
-            if last.exists() and trainer.global_step != self._saved_at:
+            if self._better:  # first: last.ckpt says that there is such a best.ckpt
+                with replaced(folder / "best.ckpt") as part:
+                    shutil.copyfile(fresh, part)
+            if last.exists() and trainer.global_step != self.saved_at:
                 os.replace(last, folder / "previous.ckpt")
             os.replace(fresh, last)
-        self._saved_at = trainer.global_step
-        return last
+            sync(folder)
+        self.saved_at, self._saved_when, self._better = trainer.global_step, time.monotonic(), False
+
+    def _old(self, trainer: pl.Trainer) -> bool:
+        if self.minutes is None:
+            return False
+        return bool(agreed(trainer, time.monotonic() - self._saved_when > 60 * self.minutes))
+
+
+def resumable(trainer: pl.Trainer, batch_idx: int) -> bool:
+    """Whether a checkpoint saved at the end of this batch resumes to the same run.
+
+    Not between two batches of a step, whose gradients no checkpoint holds, nor where a validation or the end
+    of the epoch comes next, which Lightning would leave out.
+    """
+    stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+    last = trainer.is_last_batch or batch_idx + 1 == trainer.num_training_batches
+    return stepped and not last and not _validates(trainer, batch_idx) and not at_its_end(trainer)
+
+
+def at_its_end(trainer: pl.Trainer) -> bool:
+    """Whether no more batches of training follow; what is saved then would resume without the hooks that do."""
+    behind = (
+        trainer.fit_loop.epoch_progress.current.processed
+    )  # 1 more than completed in the last hooks of an epoch
+    return (
+        trainer.should_stop
+        or trainer.global_step == trainer.max_steps
+        or behind == trainer.max_epochs
+    )
+
+
+def _validates(trainer: pl.Trainer, batch_idx: int) -> bool:
+    """Whether Lightning validates after this batch, which is not the last of its epoch."""
+    every = trainer.val_check_batch
+    if trainer.check_val_every_n_epoch is None:
+        batch_idx = trainer.fit_loop.total_batch_idx
+    return every is not None and trainer.enable_validation and (batch_idx + 1) % every == 0

@@ -1,0 +1,53 @@
+"""The command line in a process forked off one that has imported everything: an attempt takes tenths of a second."""
+
+import multiprocessing
+import os
+import runpy
+import sys
+import time
+from importlib import import_module
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from tqdm import tqdm
+
+import isogain.callbacks
+
+MODULES = ("run", "rehearsal", "mirror", "data.synthetic", "models.rnn")
+for name in [*MODULES, *(f"callbacks.{m.name}" for m in iter_modules(isogain.callbacks.__path__))]:
+    import_module(f"isogain.{name}")
+TRAIN = Path(__file__).parents[1] / "train.py"
+tqdm.get_lock()  # one semaphore for all: a killed process does not give its own back
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(["forked"])
+
+
+class Pause(pl.Callback):
+    """Makes every batch take at least `seconds`, on a fast machine too."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def on_train_batch_start(self, *args: Any) -> None:
+        time.sleep(self.seconds)
+
+
+def started(log: Path, *arguments: str, **environment: str) -> ForkServerProcess:
+    """`python train.py ARGUMENTS` in its own process; what it says is added to `log`."""
+    process = SERVER.Process(target=_attempt, args=(str(log), arguments, environment))
+    process.start()
+    return process
+
+
+def _attempt(log: str, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
+    said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(said, stream)
+    os.environ |= environment
+    torch.set_num_threads(1)
+    sys.argv = [str(TRAIN), *arguments]
+    runpy.run_path(str(TRAIN), run_name="__main__")
