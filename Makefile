@@ -6,13 +6,17 @@ ARGS ?= model=rnn reg=gain
 # an independent implementation to test curvature against; pip by itself would bring torchvision (see .bench)
 CURVLINOPS := curvlinops-for-pytorch einconv einops linear_operator opt_einsum
 
-.PHONY: train test bench lint
+.PHONY: train test test-slurm bench lint
 
 train: $(READY)
 	@$(VENV)/bin/python train.py $(ARGS)
 
 test: $(READY)
 	@$(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile
+
+# needs root: starts a SLURM of its own (tests/slurm/up), and stops it
+test-slurm: $(READY)
+	@PYTHON=$(VENV)/bin/python tests/slurm/check
 
 bench: $(VENV)/.bench
 	@$(VENV)/bin/python benchmarks/recurrence.py
@@ -28,7 +32,7 @@ lint: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,plots]'
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,plots,slurm]'
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps $(CURVLINOPS)
 	@touch $@
 

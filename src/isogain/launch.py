@@ -124,6 +124,8 @@ def quieten() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", category=FutureWarning, module="pytorch_lightning")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    # a login node has it, and nothing is trained there
+    warnings.filterwarnings("ignore", message="The `srun` command is available")
     # metrics are logged at the end of every epoch too
     warnings.filterwarnings("ignore", message="The number of training batches")
     # cuDNN copies our stacked weights into one block at every call: small beside the recurrence
@@ -165,6 +167,8 @@ def one_line(error: Exception, conf: Path) -> str:
         return f"{error.override}: {str(error).strip().splitlines()[0]}"
     if said := resolver_said(error):
         return said
+    if str(error).startswith("Error merging override"):
+        return f"{error}: {str(error.__cause__).splitlines()[0]}"
     key = re.search(r"Could not override '([^']+)'", str(error))
     if not key:
         return str(error).strip().splitlines()[0]

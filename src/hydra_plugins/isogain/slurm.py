@@ -33,8 +33,8 @@ except ImportError:  # the extra `slurm` is not installed, and whoever asks for 
 
 log = logging.getLogger(__name__)
 TARGET = "hydra_plugins.isogain.slurm.SlurmLauncher"
-FAR = 15.0  # seconds between two looks at a queue that has been slow to change
-LATE = 15.0  # seconds that a result may take from a node's file system to ours
+FAR = 10.0  # seconds between two looks at a queue that has been slow to change
+LATE = 10.0  # seconds that a result may take from a node's file system to ours
 
 if Submitit is None:
     SlurmConf: Any = {"_target_": TARGET}
