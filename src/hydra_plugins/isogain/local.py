@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -193,9 +194,11 @@ def _compute(
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # CUDA has not been asked yet
     import torch
+    from tqdm import tqdm
 
     from isogain.launch import job
 
+    tqdm.set_lock(threading.RLock())  # its own is a semaphore, which a killed process leaves behind
     torch.set_num_threads(threads)
     context, config, name = pickle.loads(state)
     Plugins.instance()  # the options of launchers and sweepers are part of the config
