@@ -13,13 +13,17 @@ STUDY := a_gradients/study a_gradients/rnn b_depth/study c_isometry/study c_isom
 	sokol_fisher/study sokol_fisher/training sokol_manifold/study sokol_manifold/largest
 SENTIMENT ?= data
 
-.PHONY: train test bench lint study
+.PHONY: train test test-slurm bench lint study
 
 train: $(READY)
 	@$(VENV)/bin/python train.py $(ARGS)
 
 test: $(READY)
 	@$(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile
+
+# needs root: starts a SLURM of its own (tests/slurm/up), and stops it
+test-slurm: $(READY)
+	@PYTHON=$(VENV)/bin/python tests/slurm/check
 
 bench: $(VENV)/.bench
 	@$(VENV)/bin/python benchmarks/recurrence.py
@@ -45,7 +49,7 @@ lint: $(READY)
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,results]'
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,results,slurm]'
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps $(CURVLINOPS)
 	@touch $@
 

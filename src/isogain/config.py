@@ -40,13 +40,15 @@ OmegaConf.register_new_resolver("choice", choice, replace=True)
 OmegaConf.register_new_resolver("critical_gain", critical_gain, replace=True)
 
 
-def parts(config: DictConfig) -> dict[str, Any]:
+def parts(config: DictConfig, known: dict[str, Any] | None = None) -> dict[str, Any]:
     """Every part that the config describes, by name: what `_target_` calls return, and plain
     values.
 
-    Raises ConfigError, with a line a mistake, before anything is built where a key or a type is
-    wrong, and where a constructor refuses a value.
+    Of a part that lies in `known` already, from an earlier call, the same object comes back. Raises
+    ConfigError, with a line a mistake, before anything is built where a key or a type is wrong, and
+    where a constructor refuses a value.
     """
+    known = {} if known is None else known
     plain = resolved(config)
     found = list(mistakes(plain))
     if found:
@@ -55,7 +57,10 @@ def parts(config: DictConfig) -> dict[str, Any]:
     for key, value in plain.items():
         if key != "_target_":
             try:
-                built[key] = _built(config, key, value)
+                name = f"{key}: {value}"
+                built[key] = known[name] = (
+                    known[name] if name in known else _built(config, key, value)
+                )
             except ConfigError as error:
                 refused.append(str(error))
     if refused:

@@ -121,7 +121,7 @@ def main(hydra_main: Callable[[], Any], conf: Path) -> None:
         print(str(error) or "interrupted", file=sys.stderr)
         sys.exit(getattr(error, "code", 130))
     except (HydraException, OmegaConfBaseException) as error:
-        sys.exit(_told(UserError(_one_line(error, conf))))
+        sys.exit(_told(UserError(one_line(error, conf))))
     except Exception as error:
         sys.exit(_told(error))
 
@@ -162,7 +162,7 @@ def _put_on_record(folder: RunFolder, error: Exception, in_a_sweep: bool, resume
             folder.end({"status": "failed", "error": f"{type(error).__name__}: {error}"})
 
 
-def _one_line(error: Exception, conf: Path) -> str:
+def one_line(error: Exception, conf: Path) -> str:
     """What is wrong with the overrides, in one line."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
@@ -171,6 +171,8 @@ def _one_line(error: Exception, conf: Path) -> str:
         return f"{error.override}: {str(error).strip().splitlines()[0]}"
     if said := resolver_said(error):
         return said
+    if str(error).startswith("Error merging override"):
+        return f"{error}: {str(error.__cause__).splitlines()[0]}"
     key = re.search(r"Could not override '([^']+)'", str(error))
     if not key:
         return str(error).strip().splitlines()[0]

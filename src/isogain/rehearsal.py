@@ -17,6 +17,14 @@ from isogain.optim import Optim
 from isogain.ranges import at_least, between
 
 T = TypeVar("T")
+# what every machine can train on
+ANYWHERE = {
+    "accelerator": "cpu",
+    "devices": 1,
+    "num_nodes": 1,
+    "strategy": "auto",
+    "precision": "32-true",
+}
 COUNTS = {"log_every_n_steps", "check_val_every_n_epoch", "accumulate_grad_batches"}
 
 
@@ -32,15 +40,18 @@ def rehearse(
     ckpt: str | None = None,
     resume: bool = False,
     objective: str | None = None,
+    here: bool = True,
     **others: Any,
 ) -> int:
     """Build the network without memory, the trainer without files, and read the checkpoint; raises UserError.
 
-    The parts are those that `run` is given. Returns the number of steps that lie behind.
+    The parts are those that `run` is given. What this machine has counts only where it is to train, `here`.
+    Returns the number of steps that lie behind.
     """
     with torch.random.fork_rng(devices=[]):
         net = _built_without_memory(model, data)
-        _check_memory(net, data)
+        if here:
+            _check_memory(net, data)
         _refusals_of("init", lambda: init(torch.empty(2, 2)))
         _refusals_of("init", lambda: getattr(init, "point", _nothing)(net))
     if data.hits is None and objective and "acc" in objective:
@@ -55,7 +66,7 @@ def rehearse(
             "trainer.max_steps and trainer.max_epochs must not be 0: nothing to train"
         )
     try:
-        trainer(logger=False, enable_checkpointing=False)
+        trainer(logger=False, enable_checkpointing=False, **({} if here else ANYWHERE))
     except (MisconfigurationException, ValueError, RuntimeError, TypeError) as error:
         raise ConfigError(f"trainer: {str(error).strip().splitlines()[0]}") from None
     found = checkpoints.newest_good(Path(out) / "checkpoints") if resume else None

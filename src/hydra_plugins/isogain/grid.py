@@ -1,0 +1,122 @@
+"""`hydra/sweeper=grid`: Hydra's grid, refused as a whole where one point could not run, and accounted for."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+from isogain.errors import ConfigError, UserError
+from isogain.sweep import SOUND, Point, enlist, few, listed, outcome, swept
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class GridConf(BasicSweeperConf):
+    """That of Hydra's own grid."""
+
+    _target_: str = "hydra_plugins.isogain.grid.GridSweeper"
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="grid", node=GridConf, provider="isogain")
+
+
+class GridSweeper(BasicSweeper):
+    """One run for every combination of the values; point n has the folder n.
+
+    With resume=true the points whose run is over are left out. Raises UserError, with a line a point, before
+    anything is created where points could not run, and at the end where runs failed or were lost.
+    """
+
+    def sweep(self, arguments: list[str]) -> list[Any]:
+        given = [f"{key}={value}" for key, value in (self.params or {}).items()]
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        (grid,) = self.split_arguments(parser.parse_overrides([*given, *arguments]), None)
+        points = [Point(str(n), tuple(overrides)) for n, overrides in enumerate(grid)]
+        folder = Path(self.config.hydra.sweep.dir)
+        self._check_folder(folder, points)
+        self._check(points)
+        if hasattr(self.launcher, "refuse"):
+            self.launcher.refuse()
+        enlist(folder, points, self.config.hydra.runtime.choices.get("cluster", "none"))
+        OmegaConf.save(self.config, folder / "multirun.yaml")
+        returns = self._launched(self._left(folder, points))
+        account(folder, points)
+        return returns
+
+    def _check_folder(self, folder: Path, points: Sequence[Point]) -> None:
+        """Raise ConfigError where `folder` holds another sweep, or this one and it is not to be resumed."""
+        if not (folder / "sweep.json").exists():
+            return
+        if not self.config.resume:
+            raise ConfigError(
+                f"out={folder}: holds a sweep already; choose another, or resume=true"
+            )
+        before = listed(folder)
+        if swept([p.overrides for p in before]) != swept([p.overrides for p in points]):
+            raise ConfigError(f"out={folder}: holds a sweep over other points; choose another")
+
+    def _check(self, points: Sequence[Point]) -> None:
+        """Raise ConfigError where points could not run."""
+        from isogain.grid import refusals
+        from isogain.launch import one_line
+
+        if any(o.startswith("hydra.sweep.subdir=") for o in self.config.hydra.overrides.hydra):
+            raise ConfigError("hydra.sweep.subdir: the folders of a grid's points are numbered")
+        sources = self.config.hydra.runtime.config_sources
+        conf = next(Path(source.path) for source in sources if source.provider == "main")
+        names = swept([point.overrides for point in points])
+        refused = refusals(
+            [point.overrides for point in points],
+            lambda chosen: self.hydra_context.config_loader.load_sweep_config(self.config, chosen),
+            set(self.config.hydra.runtime.choices),
+            here=getattr(self.launcher, "here", True),
+        )
+        lines = []
+        for number, error in refused:
+            said = str(error) if isinstance(error, UserError) else one_line(error, conf)
+            lines.append(f"point {number} ({names[number]}): {'; '.join(said.splitlines())}")
+        if lines:
+            raise ConfigError("\n".join(few(lines) + ["nothing was started"]))
+
+    def _left(self, folder: Path, points: Sequence[Point]) -> list[Point]:
+        """The points to run: of a sweep that is resumed, those whose run is not over."""
+        if not self.config.resume:
+            return list(points)
+        left = [p for p in points if outcome(folder / p.folder)[0] not in SOUND]
+        log.info(
+            "%d of %d points are over; %d go on", len(points) - len(left), len(points), len(left)
+        )
+        return left
+
+    def _launched(self, points: Sequence[Point]) -> list[Any]:
+        jobs = [[*point.overrides, f"hydra.sweep.subdir={point.folder}"] for point in points]
+        returns, first = [], 0
+        for batch in self.split_overrides_to_chunks(jobs, self.max_batch_size) if jobs else []:
+            returns.append(self.launcher.launch(batch, initial_job_idx=first))
+            first += len(batch)
+        return returns
+
+
+def account(folder: Path, points: Sequence[Point]) -> None:
+    """Log how the runs ended; raises UserError with a line for each that failed or was lost."""
+    names = swept([point.overrides for point in points])
+    outcomes = [outcome(folder / point.folder) for point in points]
+    statuses = [status for status, _ in outcomes]
+    counts = ", ".join(
+        f"{statuses.count(s)} {s}" for s in sorted(set(statuses), key=statuses.index)
+    )
+    log.info("%d points: %s; in %s", len(points), counts, folder)
+    bad = [
+        f"point {point.folder} ({name}): {status}: {why.splitlines()[0] if why else 'no reason given'}"
+        for point, name, (status, why) in zip(points, names, outcomes, strict=True)
+        if status not in SOUND
+    ]
+    if bad:
+        raise UserError("\n".join([*few(bad), f"python -m isogain.status {folder} has them all"]))

@@ -1,0 +1,55 @@
+"""The list of a sweep's points, and how their runs ended."""
+
+import json
+
+import pytest
+
+from isogain.errors import ConfigError
+from isogain.sweep import Point, enlist, few, listed, numbered, outcome, swept
+
+
+def test_points_are_listed_once_in_order_whoever_adds_them(tmp_path):
+    points = [Point(str(n), (f"seed={n}", "reg=none")) for n in range(3)]
+    enlist(tmp_path / "sweep", points[:2], "local")
+    enlist(tmp_path / "sweep", points[1:], "local")
+    assert listed(tmp_path / "sweep") == points
+    whole = json.loads((tmp_path / "sweep" / "sweep.json").read_text())
+    assert set(whole) == {"command", "time", "cluster", "points"} and whole["cluster"] == "local"
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"points": [{}]}', '{"points": [1]}'])
+def test_a_damaged_list_is_one_line(tmp_path, text):
+    (tmp_path / "sweep.json").write_text(text)
+    with pytest.raises(ConfigError, match="sweep.json: not the list of a sweep"):
+        listed(tmp_path)
+
+
+def test_a_point_has_the_folder_of_its_number_unless_its_overrides_say_another():
+    jobs = [["seed=0"], ["seed=7", "hydra.sweep.subdir=7"]]
+    assert numbered(jobs, 3) == [Point("3", ("seed=0",)), Point("7", ("seed=7",))]
+
+
+def test_a_point_is_named_by_what_not_all_points_have():
+    assert swept([("a=1", "b=1"), ("a=1", "b=2")]) == ["b=1", "b=2"]
+    assert swept([("a=1", "b=1")]) == ["a=1 b=1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ('{"status": "finished"}', "finished"),
+        ('{"status": "failed", "error": "x"}', "failed"),
+        ("{", "lost"),
+        ("[]", "lost"),
+        (None, "lost"),
+    ],
+)
+def test_a_run_without_a_readable_summary_is_lost(tmp_path, text, status):
+    if text is not None:
+        (tmp_path / "summary.json").write_text(text)
+    assert outcome(tmp_path)[0] == status
+
+
+def test_of_many_lines_a_few_are_told_and_the_rest_counted():
+    assert few(["x"] * 25) == ["x"] * 20 + ["… and 5 more"]
+    assert few(["x"] * 3) == ["x"] * 3
