@@ -37,6 +37,21 @@ class Pause(pl.Callback):
         time.sleep(self.seconds)
 
 
+class Broken(pl.Callback):
+    """Fails before training, as code that was never run does."""
+
+    def setup(self, *args: Any) -> None:
+        raise ZeroDivisionError("broken")
+
+
+class SlowSetup(pl.Callback):
+    """Takes its time before training."""
+
+    def setup(self, *args: Any) -> None:
+        print("setting up", flush=True)
+        time.sleep(5)
+
+
 def started(log: Path, *arguments: str, **environment: str) -> ForkServerProcess:
     """`python train.py ARGUMENTS` in its own process; what it says is added to `log`."""
     process = SERVER.Process(target=_attempt, args=(str(log), arguments, environment))
@@ -50,5 +65,5 @@ def _attempt(log: str, arguments: tuple[str, ...], environment: dict[str, str]) 
         os.dup2(said, stream)
     os.environ |= environment
     torch.set_num_threads(1)
-    sys.argv = [str(TRAIN), *arguments]
+    sys.argv = [str(TRAIN), *sorted(arguments, key=lambda a: a != "-m")]  # -m comes first
     runpy.run_path(str(TRAIN), run_name="__main__")

@@ -27,6 +27,7 @@ from isogain.names import nearest
 from isogain.preemption import Warnings, in_a_batch_job
 from isogain.ranks import rank
 
+log = logging.getLogger(__name__)
 UNHELPFUL = (
     ".*LeafSpec.*",
     "The number of training batches",  # metrics are logged at the end of every epoch too
@@ -55,7 +56,9 @@ def job(config: DictConfig) -> float:
     config.resume = config.resume or requeued or rank() > 0  # rank zero alone claims the folder
     with Warnings(folder.attempts) as noted:
         try:
-            if not (config.resume and (summary := folder.outcome(config))):
+            if config.resume and (summary := folder.outcome(config)):
+                log.info("%s: %s already", folder.path, summary["status"])
+            else:
                 summary = _ran(config, hydra, folder, noted)
         except Exception as error:
             _put_on_record(folder, error, in_a_sweep, config.resume)
