@@ -71,6 +71,12 @@ def test_a_claim_keeps_the_config_with_every_value_filled_in_and_the_overrides(t
     assert OmegaConf.load(tmp_path / "run" / "overrides.yaml") == ["seed=3"]
 
 
+def test_a_claim_keeps_which_choice_of_every_group_was_made_and_none_of_hydras(tmp_path):
+    choices = {"reg": "gain", "experiment": None, "hydra/launcher": "basic"}
+    RunFolder(tmp_path).claim(CONFIG, [], False, choices)
+    assert OmegaConf.load(tmp_path / "choices.yaml") == {"reg": "gain", "experiment": None}
+
+
 def test_a_refused_claim_changes_nothing(tmp_path):
     (tmp_path / "config.yaml").write_text("seed: 1\n")
     (tmp_path / "summary.json").write_text("{}\n")

@@ -4,7 +4,7 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,15 @@ class RunFolder:
         self.path = path
         self.claimed = False
 
-    def claim(self, config: DictConfig, overrides: Sequence[str], resume: bool) -> None:
-        """Write config.yaml and overrides.yaml; of two runs that try at once, one gets the folder.
+    def claim(
+        self,
+        config: DictConfig,
+        overrides: Sequence[str],
+        resume: bool,
+        choices: Mapping[str, str | None] | None = None,
+    ) -> None:
+        """Write config.yaml, overrides.yaml and, of the groups, choices.yaml; of two runs that try at
+        once, one gets the folder.
 
         Raises ConfigError where the folder holds a run already and this one does not resume it, or
         where it cannot be written.
@@ -38,6 +45,9 @@ class RunFolder:
             "config.yaml": OmegaConf.to_yaml(config, resolve=True),
             "overrides.yaml": OmegaConf.to_yaml(OmegaConf.create(list(overrides))),
         }
+        if choices is not None:  # Hydra's own groups are none of ours
+            ours = {group: name for group, name in choices.items() if "/" not in group}
+            texts["choices.yaml"] = OmegaConf.to_yaml(OmegaConf.create(ours))
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             (self.path / "config.yaml").open("a" if resume else "x").close()

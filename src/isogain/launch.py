@@ -47,7 +47,7 @@ def job(config: DictConfig) -> float:
         quieten()
         built = parts(config)
         rehearse(**built)
-        folder.claim(config, hydra.overrides.task, config.resume)
+        folder.claim(config, hydra.overrides.task, config.resume, hydra.runtime.choices)
         objective = config.objective or built["data"].objective
         return run(**built).get(objective, float("nan"))
     except Exception as error:
