@@ -121,7 +121,7 @@ class Index:
         return {number: curve for number, curve in found.items() if curve[0]}
 
     def _profiles(self) -> dict[str, Any]:
-        """The signal's gradient by layer or time step: of each run that has measured it the first event and the last."""
+        """The signal's gradient by layer or time step: first and last event of each run that has measured it."""
         found = {str(e.number): e.profile() for e in self.entries.values()}
         return {
             number: p | {key: [p[key][0], p[key][-1]] for key in ("steps", "values")}

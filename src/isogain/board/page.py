@@ -51,10 +51,12 @@ def inlined(data: Any) -> str:
 
 
 def style() -> str:
+    """The text of the <style>."""
     return _read("board.css")
 
 
 def script() -> str:
+    """The text of the <script>: the files in one function of their own, nothing global."""
     parts = "\n".join(_read(f"{name}.js") for name in SCRIPTS)
     return f'"use strict";\n(() => {{\n{parts}}})();\n'
 

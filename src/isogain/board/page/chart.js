@@ -1,5 +1,6 @@
 // A line chart in SVG: a series a group, a cursor by pointer or arrow keys, and its values in words below.
 
+const cursors = new Map(); // title -> the step that is read, kept when a chart is drawn anew
 const MARGIN = { left: 52, right: 10, top: 8, bottom: 36 };
 
 function path(steps, values, x, y, log) {
@@ -47,8 +48,9 @@ function lineChart(series, { title, x: xLabel = "optimiser steps", log = false, 
   const readout = h("figcaption", { class: "readout", "aria-live": "polite" });
   const own = legend && h("ul", { class: "legend" }, shown.map((s) => h("li", {}, swatch(s), s.label)));
   card.append(...[svg, own, readout].filter(Boolean));
-  let cursor = null, x = null;
   const steps = [...new Set(shown.flatMap((s) => s.steps))].sort((a, b) => a - b);
+  let cursor = cursors.has(title) ? Math.max(steps.findIndex((step) => step >= cursors.get(title)), 0) : null;
+  let x = null;
 
   function draw() {
     const width = Math.max(svg.clientWidth || 400, 220);
@@ -73,8 +75,15 @@ function lineChart(series, { title, x: xLabel = "optimiser steps", log = false, 
 
   function read(i) {
     cursor = i;
-    tell(steps[i]);
+    if (i === null) cursors.delete(title); else cursors.set(title, steps[i]);
+    rest();
     draw();
+  }
+
+  function rest() {
+    if (cursor !== null) tell(steps[cursor]);
+    else if (legend) readout.replaceChildren();
+    else tell(steps.at(-1));
   }
 
   function tell(at) {
@@ -96,7 +105,8 @@ function lineChart(series, { title, x: xLabel = "optimiser steps", log = false, 
     event.preventDefault();
     read(Math.min(Math.max((cursor ?? 0) + move, 0), steps.length - 1));
   });
-  if (!legend) tell(steps.at(-1));
+  svg.addEventListener("pointerleave", () => read(null));
+  rest();
   new ResizeObserver(draw).observe(svg);
   return card;
 }

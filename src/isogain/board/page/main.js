@@ -2,9 +2,9 @@
 
 const EVERY = 2000; // milliseconds between two looks at a folder in which runs go on
 const state = {
-  table: null, runs: [], filter: "", group: null, show: "mean and range", sort: { key: null, down: false }, rows: ROWS,
-  metric: "train/loss", x: null, y: null, value: null, axes: null, columns: null, told: "",
+  table: null, runs: [], filter: "", show: "mean and range", sort: { key: null, down: false }, rows: ROWS, metric: "train/loss",
 };
+const picked = {}; // of group, x, y, value, axes and columns what somebody chose; the others follow what runs there are
 const board = document.getElementById("board");
 const places = {}; // parts of the overview that are drawn anew: name -> node
 
@@ -26,18 +26,27 @@ function overview() {
   places.learning.className = places.isometry.className = places.gradients.className = "cards";
 }
 
-function choose() { // what a page shows before somebody chooses
+function choose() {
   const { said, options, results } = state.table;
-  const lists = [...options, "status"];
-  if (!lists.includes(state.group)) state.group = options.includes("reg") ? "reg" : options[0] ?? "status";
-  const { axes: usual, outcomes } = inlined.panels;
+  const { axes: [depth, gain], outcomes } = inlined.panels;
   const differ = said.length ? said : options;
   const free = differ.filter((key) => key !== "seed");
-  state.x ??= free.includes(usual[1]) ? usual[1] : free[0] ?? options[0];
-  state.y ??= free.includes(usual[0]) ? usual[0] : free.find((key) => key !== state.x) ?? state.x;
-  state.value ??= outcomes.find((key) => results.includes(key)) ?? results[0];
-  state.axes ??= [...free.slice(0, 4), state.value].filter(Boolean);
-  state.columns ??= [...differ.slice(0, 6), ...outcomes.filter((key) => results.includes(key)), ...["seconds"].filter((key) => results.includes(key))];
+  const measured = outcomes.filter((key) => results.includes(key));
+  const group = options.includes("reg") ? "reg" : options[0] ?? "status";
+  const x = free.includes(gain) ? gain : free[0] ?? options[0];
+  const y = free.includes(depth) ? depth : free.find((key) => key !== x) ?? x;
+  const value = measured[0] ?? results.find((key) => key.startsWith("val/")) ?? results[0];
+  Object.assign(state, {
+    group, x, y, value,
+    axes: [...free.slice(0, 4), value].filter(Boolean),
+    columns: [...differ.slice(0, 6), ...measured, ...["seconds"].filter((key) => results.includes(key))],
+  }, picked);
+}
+
+function pick(choice) {
+  Object.assign(picked, choice);
+  choose();
+  draw();
 }
 
 function controls() {
@@ -45,7 +54,7 @@ function controls() {
     oninput: (event) => { state.filter = event.target.value; draw(); } });
   places.controls.replaceChildren(
     h("label", { class: "wide" }, "Filter", input),
-    select("Group by", [...state.table.options, "status"], state.group, (key) => { state.group = key; draw(); }),
+    select("Group by", [...state.table.options, "status"], state.group, (group) => pick({ group })),
     select("Show", ["mean", "mean and range", "every run"], state.show, (show) => { state.show = show; draw(); }));
   places.input = input;
 }
@@ -56,7 +65,7 @@ function statuses() {
   const only = /^status=(\S+)$/.exec(state.filter)?.[1];
   const chips = [...counts].map(([status, n]) => h("button", { type: "button", class: `chip ${/^[a-z]+$/.test(status) ? status : ""}`, "aria-pressed": String(only === status),
     onclick: () => { state.filter = only === status ? "" : `status=${status}`; places.input.value = state.filter; draw(); } }, `${n} ${status}`));
-  places.statuses.replaceChildren(h("div", { class: "row", role: "group", "aria-label": "runs by status" }, chips));
+  fill(places.statuses, h("div", { class: "row", role: "group", "aria-label": "runs by status" }, chips));
 }
 
 function skipped() {
@@ -68,14 +77,20 @@ function skipped() {
 const checks = (summary, keys, chosen, onchange) => h("details", {}, h("summary", { class: "soft" }, summary), h("div", { class: "choices" },
   keys.map((key) => h("label", {}, h("input", { type: "checkbox", checked: chosen.includes(key), onchange: (event) => onchange(event.target.checked ? [...chosen, key] : chosen.filter((k) => k !== key)) }), key))));
 
-// Replace the children of `place`, but leave what is open in it open.
-function fill(place, nodes) {
+const FOCUSABLE = "a, button, input, select, summary, [tabindex]";
+
+// Replace the children of `place`; what is open in it stays open, and the focus where it is.
+function fill(place, ...nodes) {
+  if (glancing && document.activeElement.matches("select") && place.contains(document.activeElement)) return; // a list that hangs open
   const open = place.querySelector("details")?.open;
-  place.replaceChildren(...[nodes].flat(3).filter(Boolean));
+  const focus = [...place.querySelectorAll(FOCUSABLE)].indexOf(document.activeElement);
+  place.replaceChildren(...nodes.flat(3).filter(Boolean));
   if (open) place.querySelector("details").open = true;
+  if (focus >= 0) [...place.querySelectorAll(FOCUSABLE)][focus]?.focus({ preventScroll: true });
 }
 
 let drawing = 0;
+let glancing = false; // whether it is the clock, not somebody, that has this drawn
 
 async function draw() {
   const turn = ++drawing;
@@ -105,14 +120,13 @@ async function draw() {
 function drawTables(shown, groups) {
   const { options, results } = state.table;
   const numbers = results.filter((key) => state.runs.some((run) => typeof run.of.get(key) === "number"));
-  const redraw = (change) => (value) => { Object.assign(state, change(value)); draw(); };
-  fill(places.table, [checks("Columns", [...options, ...results], state.columns, redraw((columns) => ({ columns }))), runTable(shown, state.columns)]);
+  fill(places.table, [checks("Columns", [...options, ...results], state.columns, (columns) => pick({ columns })), runTable(shown, state.columns)]);
   fill(places.heat, numbers.length && options.length ? h("div", { class: "card" }, h("div", { class: "row" },
-    select("Rows", options, state.y, redraw((y) => ({ y }))), select("Columns", options, state.x, redraw((x) => ({ x }))),
-    select("Value", numbers, state.value, redraw((value) => ({ value })))), heatTable(shown, state.x, state.y, state.value)) : h("p", { class: "soft" }, "No outcome to show yet."));
+    select("Rows", options, state.y, (y) => pick({ y })), select("Columns", options, state.x, (x) => pick({ x })),
+    select("Value", numbers, state.value, (value) => pick({ value }))), heatTable(shown, state.x, state.y, state.value)) : h("p", { class: "soft" }, "No outcome to show yet."));
   const room = Math.max(places.parallel.clientWidth - 26, 280);
   fill(places.parallel, h("div", { class: "card" },
-    checks("Axes", [...options, ...numbers], state.axes, redraw((axes) => ({ axes }))), state.axes.length > 1 ? parallelPlot(groups, state.axes, room) : null));
+    checks("Axes", [...options, ...numbers], state.axes, (axes) => pick({ axes })), state.axes.length > 1 ? parallelPlot(groups, state.axes, room) : null));
 }
 
 async function drawCharts(groups, turn) {
@@ -125,17 +139,16 @@ async function drawCharts(groups, turn) {
   if (turn !== drawing) return; // somebody has chosen something else meanwhile
   const [curves, one, scalars, quantiles, ends, first, last] = found;
   one.classList.add("whole");
-  places.learning.replaceChildren(...curves, one);
-  places.isometry.replaceChildren(...scalars, ...quantiles);
-  places.gradients.replaceChildren(first, last, ...ends);
+  fill(places.learning, curves, one);
+  fill(places.isometry, scalars, quantiles);
+  fill(places.gradients, first, last, ends);
 }
 
 async function look() {
   try {
     const table = await answer("runs");
     if (table === null) throw new Error("no answer");
-    const going = table.runs.some((run) => ["running", "unfinished"].includes(run.status));
-    if (table !== state.table || going) {
+    if (table !== state.table) {
       const first = state.table === null || state.table.options.join() !== table.options.join();
       state.table = table;
       state.runs = runsOf(table);
@@ -143,13 +156,16 @@ async function look() {
       document.title = `${table.folder.split("/").at(-1)} · isogain board`;
       choose();
       if (first) controls();
+      glancing = true;
       await draw();
     }
     const now = new Date().toLocaleTimeString();
     places.live.textContent = inlined.live ? `Live: looked at ${now}` : `As of ${inlined.made}; this page does not change`;
   } catch (error) {
     places.live.textContent = "No answer from python -m isogain.board: what you see is the latest that it said.";
-    if (!(error instanceof TypeError && inlined.live)) console.error(error);
+    if (!(error instanceof TypeError && inlined.live)) console.error(error); // fetch says so where nobody listens
+  } finally {
+    glancing = false;
   }
 }
 
