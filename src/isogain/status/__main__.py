@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from isogain.status import command, shown, sweeps
+from isogain.status.shown import wrong
 from isogain.status.sweeps import GOES_ON, MISSING
 
 TOLD = """
@@ -59,12 +60,6 @@ def parser() -> argparse.ArgumentParser:
         help="take a run of which nothing can be known for lost when it has been silent for so long",
     )
     return told
-
-
-def wrong(reason: str) -> int:
-    """Say on stderr what is wrong with the command line."""
-    print(f"error: {reason}", file=sys.stderr)
-    return 2
 
 
 if __name__ == "__main__":
