@@ -11,7 +11,7 @@ from runs import CONF, composed
 from isogain.config import mistakes, parts, resolved
 from isogain.errors import ConfigError
 
-GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
+GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
 CHOICES = [
     f"{group}={path.stem}" for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))
 ]

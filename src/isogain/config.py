@@ -7,6 +7,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -30,6 +31,12 @@ def critical_gain(model: DictConfig, *asked: Any) -> float:
     return gain(instantiate(plain), **options)
 
 
+def choice(group: str) -> str | None:
+    """The option of a config group that this run chose; None where it was not Hydra that started it."""
+    return HydraConfig.get().runtime.choices.get(group) if HydraConfig.initialized() else None
+
+
+OmegaConf.register_new_resolver("choice", choice, replace=True)
 OmegaConf.register_new_resolver("critical_gain", critical_gain, replace=True)
 
 

@@ -1,8 +1,9 @@
 """Weights & Biases as a mirror of the run folder; offline unless WANDB_MODE says otherwise."""
 
+import csv
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -12,17 +13,20 @@ from omegaconf import OmegaConf
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from isogain import fragments
 from isogain.errors import UserError
 from isogain.record import Spectrum
 
 log = logging.getLogger(__name__)
+FLUSH = 1  # seconds until what was logged is on the disk; W&B's own choice, 15, is what a kill would cost
 
 
 class Mirror(WandbLogger):
     """Logs scalars and histograms in one call an event, with `trainer/global_step` in it.
 
-    The run's id lies in `<folder>/wandb/id`, so that a resumed run goes on under it. Nothing is
-    imported from wandb or contacted before training starts.
+    The run's id lies in `<folder>/wandb/id`, so that a resumed run goes on under it; what its earlier attempts logged
+    is not logged again, and what they lost is made up for from metrics.csv, so that each step is there once. In a
+    sweep, `group` is by default its folder's name. Nothing is imported from wandb or contacted before training starts.
     """
 
     def __init__(
@@ -32,12 +36,19 @@ class Mirror(WandbLogger):
         group: str | None = None,
         name: str | None = None,
         tags: list[str] | None = None,
+        job_type: str | None = None,
         mode: Literal["offline", "online", "disabled", "shared", "dryrun", "run"] = "offline",
     ) -> None:
         super().__init__(
-            project=project, name=name or folder.name, group=group, tags=tags, mode=mode
+            project=project,
+            name=name or folder.name,
+            group=group or sweep_of(folder),
+            tags=tags,
+            job_type=job_type,
+            mode=mode,
         )
         self.folder = folder
+        self._seen: dict[int, set[str]] = {}  # what earlier attempts logged, by step
         self._edges: dict[str, np.ndarray] = {}  # by histogram
         self._last_step = 0
         self._wandb_init.pop("anonymous")  # Lightning's; wandb warns of it
@@ -52,14 +63,19 @@ class Mirror(WandbLogger):
             "config": self._config(),
             "dir": str(self.folder),
             "id": self._stable_id(),
-            "settings": wandb.Settings(silent=True, console="off", init_timeout=30),
+            "settings": wandb.Settings(
+                silent=True, console="off", init_timeout=30, x_transaction_log_flush_interval=FLUSH
+            ),
         }
+        self._seen = fragments.logged(self.folder)
         try:
-            return super().experiment
+            experiment = super().experiment
         except wandb.errors.Error as error:
             reason = str(error).strip().splitlines()[0].rstrip(".")
             hint = "WANDB_MODE=offline or logger=csv needs no account and no network"
             raise UserError(f"logger=wandb: {reason}; {hint}") from None
+        self._catch_up()
+        return experiment
 
     @rank_zero_only
     def log_event(
@@ -67,6 +83,10 @@ class Mirror(WandbLogger):
     ) -> None:
         import wandb
 
+        self.experiment  # noqa: B018 - reads what earlier attempts logged
+        new = self._unseen(step, [*scalars, *spectra])
+        scalars = {name: value for name, value in scalars.items() if name in new}
+        spectra = {name: spectrum for name, spectrum in spectra.items() if name in new}
         histograms = {
             name: wandb.Histogram(np_histogram=np.histogram(clipped(s), s.edges))
             for name, s in spectra.items()
@@ -74,7 +94,25 @@ class Mirror(WandbLogger):
         }
         self._edges |= {name: spectra[name].edges for name in histograms}
         self._last_step = step
-        self.log_metrics({**scalars, **histograms}, step)
+        if scalars or histograms:
+            self.log_metrics({**scalars, **histograms}, step)
+
+    def _catch_up(self) -> None:
+        """Log those rows of metrics.csv that no earlier attempt did: they were killed before it was on the disk."""
+        path = self.folder / "metrics.csv"
+        rows = csv.DictReader(path.read_text().splitlines()) if path.exists() else []
+        for row in rows:
+            step = int(row.pop("step"))
+            known = {name: float(value) for name, value in row.items() if value}
+            if new := self._unseen(step, known):
+                self._seen.setdefault(step, set()).update(new)
+                self.log_metrics({name: known[name] for name in new}, step)
+
+    def _unseen(self, step: int, names: Iterable[str]) -> list[str]:
+        """Those of `names` that no earlier attempt logged at `step`; the epoch alone is no news."""
+        seen = self._seen.get(step, set())
+        new = [name for name in names if name not in seen]
+        return [] if new == ["epoch"] else new
 
     def close(self, summary: Mapping[str, Any]) -> None:
         """Mirror the summary and end the W&B run; without it the next run in this process would go on in this one."""
@@ -112,6 +150,13 @@ class Mirror(WandbLogger):
 
 def _yaml(path: Path) -> dict[str, Any]:
     return OmegaConf.to_container(OmegaConf.load(path)) if path.exists() else {}
+
+
+def sweep_of(folder: Path) -> str | None:
+    """Name of the sweep that a run folder belongs to; None where it is a run of its own."""
+    parent = folder.absolute().parent
+    marks = ("sweep.json", "multirun.yaml")
+    return parent.name if any((parent / mark).exists() for mark in marks) else None
 
 
 def event_counts(path: Path, edges: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

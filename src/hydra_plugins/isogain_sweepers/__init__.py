@@ -1,0 +1,1 @@
+"""Sweepers for Hydra, which looks for them in hydra_plugins alone."""

@@ -1,0 +1,70 @@
+"""`python -m isogain.status multirun/STAMP`: what has become of every run, and what to run again."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from isogain.status import command, shown, sweeps
+from isogain.status.shown import wrong
+from isogain.status.sweeps import GOES_ON, MISSING
+
+TOLD = """
+exit code: 0 nothing is missing and nothing goes on any more (what diverged is an outcome), 1 something
+failed, was lost or never started, 2 there is no run in the folder, 3 nothing is missing, but some still run or wait.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """List what has become of every run below FOLDER, and print the command that runs again exactly what is missing.
+
+    It reads files, asks this machine's processes and (once, with squeue) SLURM; nothing is changed.
+    """
+    options = parser().parse_args(arguments)
+    if not options.folder.is_dir():
+        return wrong(f"{options.folder}: no such folder")
+    found = sweeps.find(options.folder)
+    if not any(sweep.runs for sweep in found):
+        return wrong(
+            f"{options.folder}: no run in it; a run folder has a config.yaml, a sweep's a sweep.json"
+        )
+    sweeps.judge(found, options.lost_after)
+    lines = [command.commands(sweep, options.diverged) for sweep in found]
+    pairs = list(zip(found, lines, strict=True))
+    if options.json:
+        print(json.dumps([shown.as_json(*pair) for pair in pairs], indent=1))
+    else:
+        print("\n\n".join(shown.report(*pair, every=options.all) for pair in pairs))
+    states = {run.state for sweep in found for run in sweep.runs}
+    return 1 if states & MISSING else 3 if states & GOES_ON else 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    told = argparse.ArgumentParser(
+        prog="python -m isogain.status",
+        description=main.__doc__,
+        epilog=TOLD,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    told.add_argument("folder", type=Path, help="a sweep's folder, a run's, or one above them")
+    told.add_argument("--all", action="store_true", help="list what is done, too")
+    told.add_argument("--diverged", action="store_true", help="run again what diverged, too")
+    told.add_argument("--json", action="store_true", help="the same for machines: a list of sweeps")
+    told.add_argument(
+        "--lost-after",
+        type=float,
+        metavar="MINUTES",
+        help="take a run of which nothing can be known for lost when it has been silent for so long",
+    )
+    return told
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
