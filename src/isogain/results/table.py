@@ -19,7 +19,14 @@ CORE = (
     "reg.margin",
     "optim.lr",
 )  # there whether or not they differ
-CIRCUMSTANCES = ("out", "resume", "logger.", "hydra.")  # where a run lies, not what it is
+CIRCUMSTANCES = (  # where a run lies and what is looked at, not what is trained
+    "out",
+    "resume",
+    "logger",
+    "callbacks",
+    "cluster",
+    "trainer.log_every_n_steps",
+)
 
 
 def runs(*folders: str | Path, keep: Collection[str] = ()) -> pd.DataFrame:

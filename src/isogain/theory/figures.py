@@ -6,12 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from isogain.plots import COLOURS
+from isogain.plots.style import COLOURS, LINE_STYLES
 from isogain.theory.gaussian import Phi, named
 from isogain.theory.meanfield import critical, phase_diagram
 from isogain.theory.spectrum import Spectrum, Weights, moments
 
-LINE_STYLES = ("-", "--", "-.", ":")
 LINE = torch.logspace(-4, 2, 200, dtype=torch.float64)  # q* along the critical line
 
 

@@ -1,0 +1,102 @@
+"""Figures from run folders: `python -m isogain.plots FOLDER ... --figure learning --by reg --out figure.png`."""
+
+import argparse
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+FIGURES = {
+    "training": ("bands", "the Jacobian's singular values over training, as quantile bands"),
+    "heatmap": ("heatmap", "the same as a heat map"),
+    "start": ("start", "at step 0: what was measured and the density that theory predicts"),
+    "learning": ("learning", "learning curves with 95 % intervals over seeds"),
+    "means": ("means", "a metric by method and condition, with intervals"),
+    "gradients": ("gradients", "the signal's gradient at every layer or time step"),
+    "weight_gradients": ("weight_gradients", "the kernels' gradients, a curve a layer or gate"),
+    "grid": ("grid", "depth × gain: the metric at the end, and the steps to a value of it"),
+    "fisher": ("fisher", "the Fisher's largest eigenvalue against the Jacobian's σ²_max"),
+    "margin": ("margin", "a metric against reg.margin"),
+}  # name -> module, whose function of the same name draws; what it shows
+WIDTH = max(map(len, FIGURES))
+EXAMPLES = "figures:\n" + "\n".join(
+    f"  {name:<{WIDTH}}  {what}" for name, (_, what) in FIGURES.items()
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Draw one figure from all runs below FOLDER; --by pools the runs that agree in its keys, otherwise each run is
+    drawn alone. Exit code 1 with a line on an error.
+    """
+    options = parser().parse_args(arguments)
+    try:
+        draw(options)
+    except ImportError as error:
+        return _told(f"{error.name} is missing: pip install 'isogain[results]'")
+    except KeyError as error:
+        return _told(error.args[0])
+    except OSError as error:
+        return _told(f"{error.filename}: {error.strerror}" if error.strerror else str(error))
+    except ValueError as error:
+        return _told(str(error))
+    print(options.out)
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    told = argparse.ArgumentParser(
+        prog="python -m isogain.plots",
+        description=main.__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    told.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="looked through")
+    told.add_argument("--figure", choices=FIGURES, default="training", help="default: training")
+    told.add_argument("--out", type=Path, default=Path("figure.png"), help="png, svg or pdf")
+    told.add_argument("--by", nargs="+", metavar="KEY", help="a panel or curve a level of these")
+    told.add_argument("--against", nargs="+", metavar="KEY", help="means: to the right")
+    told.add_argument("--metric", help="a column of summary.json; learning: of metrics.csv")
+    told.add_argument("--rows", metavar="KEY", help="grid: upwards, default model.depth")
+    told.add_argument("--columns", metavar="KEY", help="grid: to the right, default init.gain")
+    told.add_argument("--curve", help="grid: column of metrics.csv, default train/acc")
+    told.add_argument("--reach", type=float, help="grid: the value of it to wait for")
+    return told
+
+
+def draw(options: argparse.Namespace) -> None:
+    """Write the figure; raises what its parts raise, and ValueError for an option that it does not have."""
+    from isogain.plots.style import save
+    from isogain.results.table import runs
+
+    figure = function(options.figure)
+    names = ("by", "against", "metric", "rows", "columns", "curve", "reach")
+    given = {name: v for name in names if (v := getattr(options, name)) is not None}
+    known = inspect.signature(figure).parameters
+    if foreign := [name for name in given if name not in known]:
+        raise ValueError(f"--{foreign[0]}: not of --figure {options.figure}")
+    keys = [k for name in ("by", "against") for k in given.get(name, ())]
+    keys += [given[name] for name in ("rows", "columns") if name in given]
+    table = runs(*options.folders, keep=keys)
+    for folder, why in table.attrs["skipped"].items():
+        print(f"not read: {folder}: {why}", file=sys.stderr)
+    if not len(table):
+        raise ValueError(f"{', '.join(map(str, options.folders))}: no run folder in it")
+    save(figure(table, **given), options.out)
+
+
+def function(name: str) -> Callable[..., Any]:
+    """What draws the figure of this name, a function of runs()' table."""
+    module, _ = FIGURES[name]
+    return getattr(import_module(f"isogain.plots.{module}"), module)
+
+
+def _told(line: str) -> int:
+    print(f"error: {' '.join(line.split())}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

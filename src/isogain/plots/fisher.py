@@ -1,0 +1,66 @@
+"""Curvature against isometry: the Fisher's largest eigenvalue over the Jacobian's largest singular value, squared."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from isogain.plots.runs import groups
+from isogain.plots.style import COLOURS, MARKERS, page, styled, text, wrapped
+from isogain.results.curves import curves
+
+LARGEST = "jacobian/log_max"
+KINDS = ("exact", "mc", "empirical")
+
+
+class Points(NamedTuple):
+    """folder, and σ²_max(J) and λ_max of every step at which both were measured; ρ of them and of their logarithms."""
+
+    table: pd.DataFrame
+    rho: float
+    rho_log: float
+
+
+def points(table: pd.DataFrame, metric: str) -> Points:
+    """Over all runs and steps; a correlation of fewer than three points is NaN."""
+    found = curves(table, [LARGEST, metric])
+    found = found.assign(x=np.exp(2 * found[LARGEST]), y=found[metric])
+    found = found[np.isfinite(found["x"]) & (found["y"] > 0)][["folder", "step", "x", "y"]]
+    x, y = found["x"].to_numpy(), found["y"].to_numpy()
+    return Points(found, pearson(x, y), pearson(np.log(x), np.log(y)))
+
+
+def pearson(x: np.ndarray, y: np.ndarray) -> float:
+    """Pearson's ρ, NaN of fewer than three points or where one does not vary."""
+    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return float("nan")
+    return float(np.corrcoef(x, y)[0, 1])
+
+
+@styled
+def fisher(table: pd.DataFrame, by: tuple[str, ...] = (), metric: str | None = None) -> Any:
+    """A point a run and step, on logarithmic axes; ρ of the values and of their logarithms in the title."""
+    names = [metric] if metric else [f"fisher_{kind}/lambda_max" for kind in KINDS]
+    metric = next((name for name in names if name in table), names[0])
+    found = points(table, metric)
+    figure, (axes,) = page(height=3.4)
+    for i, (name, runs) in enumerate(groups(table, by).items()):
+        here = found.table[found.table["folder"].isin(runs["folder"])]
+        look = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
+        axes.plot(
+            here["x"],
+            here["y"],
+            ls="",
+            alpha=0.75,
+            mec="w",
+            mew=0.3,
+            label=wrapped(text(name), 44),
+            **look,
+        )
+    rho = f"Pearson ρ = {found.rho:.3f}, of the logarithms {found.rho_log:.3f}"
+    axes.set_title(f"{rho}\n{len(found.table)} points of {found.table['folder'].nunique()} runs")
+    axes.set(xscale="log", yscale="log", xlabel=r"$\sigma^2_{\max}$ of $\partial h_L/\partial h_0$")
+    kind = metric.partition("/")[0].removeprefix("fisher_")
+    axes.set_ylabel(rf"$\lambda_{{\max}}$ of the Fisher ({kind})")
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    return figure

@@ -1,0 +1,78 @@
+"""Learning curves: the mean over seeds with its 95 % interval, a curve a group."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from isogain.plots.runs import axis_label, counted, groups
+from isogain.plots.style import MOST, line, page, styled, text, within_range, wrapped
+from isogain.results.aggregate import spread
+from isogain.results.curves import curves
+
+METRICS = ("val/acc", "val/loss", "train/acc", "train/loss")  # the first that a run has
+
+
+class Curve(NamedTuple):
+    """steps, mean, low and high (points,) over the runs that finished; `ended`: step and value where others stopped."""
+
+    steps: np.ndarray
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    ended: np.ndarray
+
+
+def curve(runs: pd.DataFrame, logged: pd.DataFrame, metric: str) -> Curve:
+    """Of a group: at all steps that every run which finished has passed, straight between those where it logged."""
+    logged = logged[logged["folder"].isin(runs["folder"])]
+    done = set(runs["folder"][runs["status"] == "finished"])
+    each = {f: rows.drop_duplicates("step", keep="last") for f, rows in logged.groupby("folder")}
+    whole = [rows for folder, rows in each.items() if folder in done]
+    ended = [rows[["step", metric]].iloc[-1] for f, rows in each.items() if f not in done]
+    ends = np.array(ended, dtype=float).reshape(-1, 2)
+    if not whole:
+        return Curve(*np.empty((4, 0)), ends)
+    first = max(rows["step"].iloc[0] for rows in whole)
+    last = min(rows["step"].iloc[-1] for rows in whole)
+    steps = np.unique(np.concatenate([rows["step"] for rows in whole]))
+    steps = steps[(first <= steps) & (steps <= last)]
+    values = np.array([np.interp(steps, rows["step"], rows[metric]) for rows in whole])
+    found = [spread(values[:, i]) for i in range(len(steps))]
+    mean, low, high = (np.array([f[key] for f in found]) for key in ("mean", "low", "high"))
+    return Curve(steps, mean, low, high, ends)
+
+
+@styled
+def learning(table: pd.DataFrame, by: tuple[str, ...] = (), metric: str | None = None) -> Any:
+    """A curve a group; runs that did not finish end in a cross and are in no mean."""
+    named = groups(table, by)
+    if len(named) > MOST:
+        raise ValueError(f"{len(named)} curves do not fit: say what to pool runs by (--by)")
+    logged, metric = _logged(table, metric)
+    figure, (axes,) = page(height=3.2)
+    for i, (name, runs) in enumerate(named.items()):
+        found, look = curve(runs, logged, metric), line(i)
+        every = max(len(found.steps) // 8, 1)
+        name = wrapped(text(counted(name, runs)), 44)
+        axes.plot(found.steps, found.mean, **look, markevery=every, lw=1.5, label=name)
+        if np.isfinite(found.low).any():
+            axes.fill_between(
+                found.steps, found.low, found.high, color=look["color"], alpha=0.2, lw=0
+            )
+        axes.plot(*found.ended.T, "x", color=look["color"], ms=7, mew=1.5)
+    axes.set(xlabel="optimiser steps", ylabel=axis_label(metric))
+    within_range(axes, metric)
+    told = "mean over seeds and its 95 % interval; ×: a run that stopped early"
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, title=told)
+    return figure
+
+
+def _logged(table: pd.DataFrame, metric: str | None) -> tuple[pd.DataFrame, str]:
+    names = [metric] if metric else METRICS
+    for name in names[:-1]:
+        try:
+            return curves(table, [name]), name
+        except KeyError:
+            continue
+    return curves(table, [names[-1]]), names[-1]

@@ -1,0 +1,120 @@
+"""From run folders to tables with uncertainties: `python -m isogain.results FOLDER --by reg --against init.gain`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from isogain.results.study import Study
+
+TOLD = 20  # rows of what may be long
+EXAMPLES = """
+Methods (--by) are compared two by two, under each condition (--against), on the same seeds. Without them: the first
+group that varies (reg before others) against all other options that do. A cell is a mean over its seeds.
+
+  python -m isogain.results multirun/2025-01-31_12-00-00 --out report
+  python -m isogain.results sweep --by reg --against init.gain --metric test/acc gap/final
+  python -m isogain.results sweep --by reg model.hidden --html page.html --latex table.tex
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Read every run below FOLDER; print means over seeds, comparisons and what became of each run; write them with
+    --out; exit code 1 with a line on an error.
+    """
+    options = parser().parse_args(arguments)
+    try:
+        _report(options)
+    except ImportError as error:
+        return _told(f"{error.name} is missing: pip install 'isogain[results]'")
+    except KeyError as error:
+        return _told(error.args[0])
+    except BrokenPipeError:  # the reader, `head` say, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        return _told(f"{error.filename}: {error.strerror}" if error.strerror else str(error))
+    except ValueError as error:
+        return _told(str(error))
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    told = argparse.ArgumentParser(
+        prog="python -m isogain.results",
+        description=main.__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    told.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="looked through")
+    told.add_argument("--by", nargs="+", metavar="KEY", help="methods: groups or options")
+    told.add_argument("--against", nargs="+", metavar="KEY", help="conditions to compare under")
+    told.add_argument("--metric", nargs="+", default=[], help="columns of summary.json")
+    told.add_argument("--select", metavar="METRIC", help="what chooses the best (validation's)")
+    told.add_argument("--out", type=Path, metavar="DIR", help="a folder for everything below")
+    for kind, what in {
+        "markdown": "what is printed",
+        "csv": "the table of runs",
+        "latex": "the tables, for booktabs",
+        "html": "one page with the figures in it",
+    }.items():
+        told.add_argument(f"--{kind}", type=Path, metavar="FILE", help=what)
+    return told
+
+
+def _report(options: argparse.Namespace) -> None:
+    from isogain.results.aggregate import methods
+    from isogain.results.study import study
+    from isogain.results.table import runs
+    from isogain.results.text import markdown
+
+    asked = [key for keys in (options.by, options.against) for key in keys or []]
+    table = runs(*options.folders, keep=asked)
+    if not len(table):
+        skipped = table.attrs["skipped"]
+        told = f" ({len(skipped)} not read: {next(iter(skipped.items()))})" if skipped else ""
+        raise ValueError(f"{', '.join(map(str, options.folders))}: no run folder in it{told}")
+    by, against = methods(table)
+    if options.by or options.against:
+        against = options.against or []
+        by = options.by or [key for key in by if key not in against]
+    found = study(table, by, against, options.metric, options.select)
+    written = _write(found, options)  # first: who reads the rest may stop reading
+    print(markdown(found, TOLD))
+    for path in written:
+        print(path)
+
+
+def _write(found: "Study", options: argparse.Namespace) -> list[Path]:
+    from isogain.results import page, text
+
+    out = options.out
+    files = {kind: getattr(options, kind) for kind in ("markdown", "csv", "latex", "html")}
+    if out:
+        names = {"markdown": "report.md", "latex": "report.tex", "html": "report.html"}
+        files |= {kind: files[kind] or out / name for kind, name in names.items()}
+    shown = page.draw(found) if files["html"] else None
+    makers = {
+        "markdown": lambda: text.markdown(found),
+        "csv": lambda: found.table.to_csv(index=False),
+        "latex": lambda: text.latex(found),
+        "html": lambda: page.html(found, shown),
+    }
+    wanted = {kind: path for kind, path in files.items() if path}
+    for kind, path in wanted.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(makers[kind](), encoding="utf-8")
+    more = [*text.write_csv(found, out), *page.write_figures(shown, out / "figures")] if out else []
+    return [*wanted.values(), *more]
+
+
+def _told(line: str) -> int:
+    print(f"error: {' '.join(line.split())}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

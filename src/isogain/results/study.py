@@ -1,0 +1,109 @@
+"""Everything that is concluded from a table of runs, before it is written in any format."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from isogain.results.aggregate import (
+    aggregated,
+    best,
+    better,
+    check,
+    label,
+    numbers,
+    seeds,
+    varied,
+)
+from isogain.results.compare import compared
+from isogain.results.rounding import estimate
+
+METRICS = ("test/acc", "test/loss", "val/acc", "val/loss", "train/loss")  # the first there is
+
+
+class Answer(NamedTuple):
+    """What one metric says: `cells` of aggregated(), `pairs` of compared(), and the best cell in a sentence, or why
+    there is none.
+    """
+
+    metric: str
+    cells: pd.DataFrame
+    pairs: pd.DataFrame
+    best: str
+
+
+class Study(NamedTuple):
+    """The runs, how they were grouped, an answer a metric, and what a reader has to know about the runs."""
+
+    table: pd.DataFrame
+    by: list[str]
+    against: list[str]
+    answers: list[Answer]
+    notes: list[str]
+
+
+def study(
+    table: pd.DataFrame,
+    by: Sequence[str],
+    against: Sequence[str] = (),
+    metrics: Sequence[str] = (),
+    select: str | None = None,
+) -> Study:
+    """Aggregate and compare; `select` is the metric that chooses the best cell. Raises KeyError and ValueError."""
+    metrics = list(metrics) or [next((m for m in METRICS if m in table), METRICS[0])]
+    for name in [*metrics, *([select] if select else [])]:
+        _check_numbers(table, name)
+    answers = []
+    for metric in metrics:
+        cells = aggregated(table, [*by, *against], metric)
+        pairs = compared(table, by, against, metric)
+        chosen = _best(table, cells, [*by, *against], metric, select or _selector(table, metric))
+        answers.append(Answer(metric, cells, pairs, chosen))
+    return Study(table, list(by), list(against), answers, notes(table, [*by, *against]))
+
+
+def notes(table: pd.DataFrame, by: Sequence[str]) -> list[str]:
+    """How many runs there are and what became of them, and what a cell mixes."""
+    counts = table["status"].value_counts()
+    told = [f"{len(table)} runs: " + ", ".join(f"{n} {status}" for status, n in counts.items())]
+    if mixed := [k for k in varied(table) if k not in by]:
+        levels = ", ".join(f"{k} ({table[k].nunique(dropna=False)} values)" for k in mixed)
+        told.append(f"a cell is a mean over {levels} too")
+    options = [k for k in table.attrs.get("options", []) if k in table and k != "seed"]
+    again = table.assign(seed=seeds(table)).duplicated(["seed", *options])
+    if again.any():
+        told.append(
+            f"{again.sum()} of the runs repeat another's options and seed: a seed counts once"
+        )
+    return told
+
+
+def _check_numbers(table: pd.DataFrame, metric: str) -> None:
+    check(table, [metric])
+    if table[metric].notna().any() and not np.isfinite(numbers(table, metric)).any():
+        raise ValueError(f"{metric}: holds no numbers")
+
+
+def _selector(table: pd.DataFrame, metric: str) -> str:
+    """Of a test metric, that of validation: what is chosen by test runs looks better than it is."""
+    split, _, name = metric.partition("/")
+    near = [f"val/{name}_best", f"val/{name}"] if split == "test" else []
+    return next((m for m in near if m in table), metric)
+
+
+def _best(table: pd.DataFrame, cells: pd.DataFrame, by: list[str], metric: str, select: str) -> str:
+    sign = better(select)
+    if not sign:
+        return f"no best: whether more or less {select} is better is not known (--select METRIC)"
+    judged = aggregated(table, by, select)
+    found = best(judged, sign)
+    if found is None:
+        return f"no best: no run finished with {select}"
+    row = cells.loc[found.name]
+    name = label(by, [found[key] for key in by]) if len(by) > 1 else f"{by[0]}={found[by[0]]}"
+    ties = int((judged["mean"] == found["mean"]).sum()) - 1
+    name += f" (and {ties} with the same mean)" if ties else ""
+    how = f"{'largest' if sign > 0 else 'least'} mean {select}"
+    trouble = f"; {row['others']}" if row["others"] else ""
+    return f"best ({how}): {name}, {metric} {estimate(row)}, n={row['n']}{trouble}"

@@ -1,0 +1,187 @@
+"""A study as Markdown, LaTeX and CSV: pandas writes the tables."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from isogain.results.aggregate import label
+from isogain.results.rounding import estimate, interval, rounded
+from isogain.results.study import Answer, Study
+
+SYMBOLS = {"±": r"$\pm$", "−": "$-$", "–": "--", "…": r"\ldots{}"}
+WIDE = 6  # conditions, from which on a cell gets a row of its own
+MEAN = "mean over n seeds ± half the width of its 95 % interval (t)"
+TESTS = (
+    "d_z: mean difference over its standard deviation; p: paired t test, Wilcoxon's signed rank test, "
+    "and the former corrected for {} comparisons (Holm)"
+)
+NOT_TOLD = {"finished", "pending", "running", "preempted"}  # statuses that are counted only
+
+
+class Part(NamedTuple):
+    """A heading, sentences, and a table of text."""
+
+    title: str
+    lines: list[str]
+    table: pd.DataFrame
+
+
+def parts(found: Study, told: int | None = None) -> list[Part]:
+    """What every format shows, in order; of runs that went wrong and of comparisons at most `told`."""
+    shown = [Part("Runs", [*found.notes, _compared(found)], wrong(found.table, told))]
+    for answer in found.answers:
+        shown.append(Part(answer.metric, [MEAN, answer.best], cells(found, answer)))
+        if len(answer.pairs):
+            shown.append(_pairs(answer, told))
+    if skipped := found.table.attrs.get("skipped"):
+        table = pd.DataFrame({"folder": list(skipped), "why": list(skipped.values())})
+        shown.append(Part("Not read", [f"{len(skipped)} in all"], table[:told]))
+    return shown
+
+
+def _compared(found: Study) -> str:
+    under = f", under each {', '.join(found.against)}" if found.against else ""
+    return f"compared: {', '.join(found.by) or 'nothing'}{under}"
+
+
+def _pairs(answer: Answer, told: int | None) -> Part:
+    title, n = (
+        f"{answer.metric}, two by two on the same seeds",
+        int(answer.pairs["p"].notna().sum()),
+    )
+    if not n:
+        return Part(title, ["nothing to compare: no two have two seeds in common"], pd.DataFrame())
+    rest = len(answer.pairs) - told if told is not None else 0
+    lines = [TESTS.format(n), *([f"the first {told}, {rest} more with --out"] if rest > 0 else [])]
+    return Part(title, lines, pairs(answer)[:told])
+
+
+def wrong(table: pd.DataFrame, told: int | None = None) -> pd.DataFrame:
+    """The runs that are no result, each with its reason."""
+    bad = table[~table["status"].isin(NOT_TOLD)][["folder", "status", "error"]]
+    if told is None or len(bad) <= told:
+        return bad
+    rest = {"folder": f"and {len(bad) - told} more", "status": "", "error": ""}
+    return pd.concat([bad[:told], pd.DataFrame([rest])])
+
+
+def cells(found: Study, answer: Answer) -> pd.DataFrame:
+    """A row a method and a column a condition, or a row a cell where that gets too wide."""
+    table = answer.cells
+    names = [label(found.against, row) for row in table[found.against].itertuples(index=False)]
+    if not found.against or len(set(names)) > WIDE:
+        return _long(table, [*found.by, *found.against])
+    text = [f"{estimate(row)} ({_runs(row)})" for _, row in table.iterrows()]
+    heads = [f"{', '.join(found.against)} = {n}" if len(found.against) == 1 else n for n in names]
+    wide = table[found.by].assign(head=heads, text=text)
+    order = list(dict.fromkeys(heads))
+    wide = wide.pivot(index=found.by, columns="head", values="text")[order].fillna("no run")
+    return wide.reset_index().rename_axis(columns=None)
+
+
+def _long(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    rows = list(table.iterrows())
+    return table[by].assign(
+        mean=[rounded(row["mean"], 2 * row["sem"]) for _, row in rows],
+        **{
+            "s.e.": [rounded(row["sem"], row["sem"]) for _, row in rows],
+            "95 % interval": [interval(row) for _, row in rows],
+            "runs": [_runs(row) for _, row in rows],
+        },
+    )
+
+
+def _runs(row: pd.Series) -> str:
+    return f"n={row['n']}" + (f", {row['others']}" if row["others"] else "")
+
+
+def pairs(answer: Answer) -> pd.DataFrame:
+    """The comparisons, the smallest corrected p first."""
+    table = answer.pairs.sort_values("p_holm", kind="stable")
+    conditions = table[table.columns[: table.columns.get_loc("first")]]
+    half = (table["high"] - table["low"]) / 2
+    lost = [f", {k} unpaired" if k else "" for k in table["unpaired"]]
+    return conditions.assign(
+        **{
+            "first − second": table["first"] + " − " + table["second"],
+            "difference": [rounded(*pair) for pair in zip(table["difference"], half, strict=True)],
+            "95 % interval": [interval(row) for _, row in table.iterrows()],
+            "d_z": table["d_z"].map(lambda d: _text(round(d, 2) + 0.0, "{:.2f}")),
+            "p (t)": table["p"].map(_p),
+            "p (Wilcoxon)": table["p_wilcoxon"].map(_p),
+            "p (t, Holm)": table["p_holm"].map(_p),
+            "pairs": [f"n={n}{more}" for n, more in zip(table["n"], lost, strict=True)],
+        }
+    )
+
+
+def _p(p: float) -> str:
+    return _text(p, "{:.1e}" if p < 1e-3 else "{:.3f}")
+
+
+def _text(value: float, form: str) -> str:
+    return form.format(value) if np.isfinite(value) else "–"
+
+
+def printable(value: object) -> str:
+    """One line of text that does nothing to a terminal."""
+    text = "–" if value is None or value != value else str(value)
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def markdown(found: Study, told: int | None = None) -> str:
+    """Headings, lists and pipe tables; the longest cut to `told` rows."""
+    return "\n".join(_sections(parts(found, told), "## {}", "- {}", _pipes, _marked))
+
+
+def latex(found: Study) -> str:
+    """Tables with booktabs' rules, to be \\input."""
+    return "\n".join(_sections(parts(found), "% {}", "% {}", _booktabs, printable))
+
+
+def _sections(
+    shown: list[Part], head: str, item: str, table: Callable, escaped: Callable[[object], str]
+) -> list[str]:
+    lines = []
+    for part in shown:
+        lines += [head.format(escaped(part.title)), ""]
+        lines += [*(item.format(escaped(line)) for line in part.lines), ""] if part.lines else []
+        lines += [table(part.table), ""] if len(part.table) else []
+    return lines
+
+
+def _pipes(table: pd.DataFrame) -> str:
+    plain = table.rename(columns=_marked).map(_marked)
+    return plain.to_markdown(index=False, disable_numparse=True)
+
+
+def _marked(value: object) -> str:
+    """What Markdown would take for a column's end or for HTML is escaped."""
+    return printable(value).replace("\\", "\\\\").replace("|", "\\|").replace("<", "\\<")
+
+
+def _booktabs(table: pd.DataFrame) -> str:
+    plain = table.rename(columns=printable).map(printable)
+    text = plain.to_latex(index=False, escape=True).rstrip()
+    return text.translate(str.maketrans(SYMBOLS))  # LaTeX's own: no package for Unicode is needed
+
+
+def write_csv(found: Study, folder: Path) -> list[Path]:
+    """runs.csv, cells.csv and pairs.csv, every digit kept."""
+    kinds = {
+        "runs": found.table,
+        "cells": _stacked({a.metric: a.cells for a in found.answers}),
+        "pairs": _stacked({a.metric: a.pairs for a in found.answers}),
+    }
+    for name, table in kinds.items():
+        table.to_csv(folder / f"{name}.csv", index=False)
+    return [folder / f"{name}.csv" for name in kinds]
+
+
+def _stacked(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(
+        [table.assign(metric=metric) for metric, table in tables.items()], ignore_index=True
+    )
