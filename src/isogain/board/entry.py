@@ -20,6 +20,7 @@ class Entry:
     def __init__(self, number: int, path: Path) -> None:
         self.number, self.path = number, path
         self.run: Run
+        self.fate = ("unknown", "")  # state and reason, of a run that has not said how it ended
         self.metrics = Curves(path / "metrics.csv")
         self.problems: dict[str, str] = {}  # file -> why
         self._described: tuple[Mark | None, ...] | None = None

@@ -9,20 +9,16 @@ from typing import Any
 
 from isogain import panels
 from isogain.board.entry import Entry
+from isogain.board.fates import Fates
 from isogain.board.masks import masked, masked_text
 from isogain.board.plain import plain
 from isogain.results.folders import find
 from isogain.results.reading import GROUPS, Foreign, Run
 
+OVER = {"finished", "diverged", "failed", "interrupted", "broken"}  # what a run says itself
 FRESH = 1.0  # seconds that a look at the folder is good for
 POINTS, ALL_POINTS = 300, 60_000  # of a curve, and of one metric's curves together
-CIRCUMSTANCES = (
-    "out",
-    "resume",
-    "logger.",
-    "hydra.",
-    "callbacks.",
-)  # how a run is kept, not what it is
+CIRCUMSTANCES = ("out", "resume", "logger.", "hydra.", "callbacks.")  # how a run is kept
 
 
 class Index:
@@ -32,6 +28,7 @@ class Index:
         self.folder = folder
         self.entries: dict[int, Entry] = {}
         self.skipped: dict[str, str] = {}  # folder -> why it is no run
+        self.fates = Fates(folder)
         self._by_path: dict[Path, Entry] = {}
         self._looked = -math.inf
         self._lock = threading.Lock()
@@ -73,6 +70,10 @@ class Index:
                 self.skipped[self.shown(path)] = str(error)
             else:
                 self.entries[entry.number] = entry
+        if any(entry.run.status not in OVER for entry in self.entries.values()):
+            known = self.fates.latest()
+            for entry in self.entries.values():
+                entry.fate = known.get(Path(os.path.normpath(entry.path)), entry.fate)
         self._looked = time.monotonic()
 
     def _runs(self) -> dict[str, Any]:
@@ -103,11 +104,13 @@ class Index:
         self, entry: Entry, options: list[str], results: list[str], latest: dict[str, Any]
     ) -> dict[str, Any]:
         options_of = masked(entry.run.config | entry.run.choices)
+        run = entry.run
+        status, reason = (run.status, run.error) if run.status in OVER else entry.fate
         return {
             "id": entry.number,
             "name": self.shown(entry.path),
-            "status": entry.run.status,
-            "error": masked_text(entry.run.error),
+            "status": status,
+            "error": masked_text(reason or run.error),
             "problems": entry.problems,
             "step": latest.get("steps", entry.metrics.step or None),
             "values": [options_of.get(k) for k in options] + [latest.get(k) for k in results],

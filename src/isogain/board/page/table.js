@@ -26,7 +26,7 @@ function runTable(runs, keys) {
   ];
 }
 
-const BAD = new Set(["failed", "diverged", "lost", "broken"]);
+const BAD = new Set(["failed", "diverged", "lost", "broken", "unstarted"]);
 const MARKS = { finished: "✓", running: "▶", failed: "✗", diverged: "∞", lost: "?", broken: "✗", pending: "…", preempted: "⏸", interrupted: "⏸" };
 
 function statusWord(run) {
