@@ -11,6 +11,7 @@ from isogain.panels import Panel
 
 NAME = "isogain"
 STEP = "trainer/global_step"
+PATIENCE = 10  # seconds for the first answer
 REG = "choices.reg"  # in the runs' config: the name of the regulariser
 
 
@@ -103,7 +104,10 @@ def saved(project: str, entity: str | None, name: str) -> str:
         raise UserError(f"no {error.name}: pip install 'isogain[dashboard]'") from None
     wandb.setup(wandb.Settings(silent=True))
     try:
-        entity = entity or wandb.Api().default_entity
+        api = wandb.Api(
+            timeout=PATIENCE
+        )  # also where `entity` is given: an answer that comes soon or never
+        entity = entity or api.default_entity
         if not entity:
             raise UserError("W&B names no default entity for this account: --entity says whose")
         made = workspace(project, entity, name)

@@ -23,7 +23,12 @@ def test_a_row_a_run_with_choices_options_and_summary(tmp_path):
     table = runs(tmp_path)
     assert len(table) == 2 and table.attrs["skipped"] == {}
     found = row(table, tmp_path / "sweep" / "1")
-    assert (found["reg"], found["init.gain"], found["seed"], found["model"]) == ("none", 1.1, 1, "mlp")
+    assert (found["reg"], found["init.gain"], found["seed"], found["model"]) == (
+        "none",
+        1.1,
+        1,
+        "mlp",
+    )
     assert (found["status"], found["test/acc"], found["model.hidden"]) == ("finished", 0.9, 8)
     assert table.attrs["said"] == ["reg", "init.gain", "seed"]
 
@@ -60,7 +65,9 @@ def test_a_choice_that_was_not_recorded_is_the_class_or_what_was_said(tmp_path):
 def test_blocks_are_read_as_the_whole_file_is(tmp_path):
     run = write_run(tmp_path / "0", {}, {})
     text = (run / "config.yaml").read_text()
-    (run / "config.yaml").write_text("# said by hand\n" + text.replace("hidden: 8", "hidden: 16 # wide\n"))
+    (run / "config.yaml").write_text(
+        "# said by hand\n" + text.replace("hidden: 8", "hidden: 16 # wide\n")
+    )
     assert runs(tmp_path)["model.hidden"].tolist() == [16]
     shared = text.replace("hidden: 8", "hidden: &n 32").replace("seed: 0", "seed: *n")
     (run / "config.yaml").write_text(shared)  # an anchor in another block
@@ -127,7 +134,12 @@ def test_a_run_that_failed_before_it_had_a_config_is_in_its_cell(tmp_path):
     (tmp_path / "1" / "summary.json").write_text('{"status": "failed", "error": "no"}')
     ordered(tmp_path, ("0", ["reg=gain"]), ("1", ["reg=hard", "seed=4"]))
     found = row(runs(tmp_path), tmp_path / "1")
-    assert (found["status"], found["reg"], found["seed"], found["error"]) == ("failed", "hard", 4, "no")
+    assert (found["status"], found["reg"], found["seed"], found["error"]) == (
+        "failed",
+        "hard",
+        4,
+        "no",
+    )
 
 
 def test_a_damaged_sweep_file_is_told(tmp_path):

@@ -68,8 +68,8 @@ class Curves:
             self._offset = len(head) + 1
         if not lines:
             return
-        rows = csv.reader(line.decode() for line in lines)
-        for row in rows:
+        self._last = {}  # it is the first of these lines, as it is by now
+        for row in csv.reader(line.decode() for line in lines):
             for name, value in self._last.items():
                 self._add(name, value)
             self._last = self._numbers(row)

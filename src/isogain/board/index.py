@@ -26,7 +26,7 @@ class Index:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.entries: dict[int, Entry] = {}
+        self.entries: dict[str, Entry] = {}  # by number
         self.skipped: dict[str, str] = {}  # folder -> why it is no run
         self.fates = Fates(folder)
         self._by_path: dict[Path, Entry] = {}
@@ -69,7 +69,7 @@ class Index:
             except Foreign as error:
                 self.skipped[self.shown(path)] = str(error)
             else:
-                self.entries[entry.number] = entry
+                self.entries[str(entry.number)] = entry
         if any(entry.run.status not in OVER for entry in self.entries.values()):
             known = self.fates.latest()
             for entry in self.entries.values():
@@ -120,12 +120,12 @@ class Index:
         points = max(20, min(POINTS, ALL_POINTS // max(len(self.entries), 1)))
         for entry in self.entries.values():
             entry.measure()
-        found = {str(e.number): e.curve(metric, points) for e in self.entries.values()}
+        found = {number: entry.curve(metric, points) for number, entry in self.entries.items()}
         return {number: curve for number, curve in found.items() if curve[0]}
 
     def _profiles(self) -> dict[str, Any]:
         """The signal's gradient by layer or time step: first and last event of each run that has measured it."""
-        found = {str(e.number): e.profile() for e in self.entries.values()}
+        found = {number: entry.profile() for number, entry in self.entries.items()}
         return {
             number: p | {key: [p[key][0], p[key][-1]] for key in ("steps", "values")}
             for number, p in found.items()
@@ -133,7 +133,7 @@ class Index:
         }
 
     def _run(self, number: str) -> dict[str, Any] | None:
-        entry = self.entries.get(int(number)) if number.isdecimal() else None
+        entry = self.entries.get(number)
         if entry is None:
             return None
         entry.measure()

@@ -1,9 +1,9 @@
 """A server for the page on the loopback interface: its page, its answers, and nothing else."""
 
-import contextlib
 import hashlib
 import json
 import secrets
+import sys
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -47,8 +47,6 @@ class Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that goes away in the middle of an answer is no error; others are."""
-        import sys
-
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -83,15 +81,16 @@ class Handler(BaseHTTPRequestHandler):
 
     def _refused(self) -> HTTPStatus | None:
         """Why this request gets no answer: a foreign host name, or a path without the word."""
-        host = urlsplit(f"//{self.headers.get('Host', '')}")
-        with contextlib.suppress(ValueError):
-            if host.hostname in NAMES:
-                path = urlsplit(self.path).path
-                known = secrets.compare_digest(
-                    path[: len(self.server.word) + 2].encode(), f"/{self.server.word}/".encode()
-                )
-                return None if known else HTTPStatus.NOT_FOUND
-        return HTTPStatus.FORBIDDEN
+        try:
+            name = urlsplit(f"//{self.headers.get('Host', '')}").hostname
+            path = urlsplit(self.path).path
+        except ValueError:
+            return HTTPStatus.FORBIDDEN
+        if name not in NAMES:
+            return HTTPStatus.FORBIDDEN
+        start = f"/{self.server.word}/"
+        known = secrets.compare_digest(path[: len(start)].encode(errors="replace"), start.encode())
+        return None if known else HTTPStatus.NOT_FOUND
 
     def _send(self, status: HTTPStatus, body: bytes, kind: str) -> None:
         tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'

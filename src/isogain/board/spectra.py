@@ -21,7 +21,7 @@ def heat_maps(path: Path) -> dict[str, dict[str, Any]]:
 
     Raises one of BROKEN.
     """
-    with np.load(path, allow_pickle=False) as arrays:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return {name: _heat_map(arrays[name], arrays[f"{name}/step"]) for name in _spectra(arrays)}
 
 
@@ -30,7 +30,7 @@ def profile(path: Path) -> dict[str, Any] | None:
 
     None where it was not measured. Raises one of BROKEN.
     """
-    with np.load(path, allow_pickle=False) as arrays:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         if PROFILE not in arrays.files:
             return None
         logs, steps = arrays[PROFILE].mean(axis=1), arrays[f"{PROFILE}/step"]
