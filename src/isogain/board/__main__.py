@@ -1,0 +1,74 @@
+"""The command line of the board."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from isogain.errors import UserError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Show all runs of a folder on a local page, live while they run; Ctrl-C ends it.
+
+    Exit code 1 with a line on an error.
+    """
+    parser = argparse.ArgumentParser(prog="python -m isogain.board", description=main.__doc__)
+    parser.add_argument(
+        "folder", type=Path, help="a sweep, a run, or any folder with runs below it"
+    )
+    parser.add_argument(
+        "--port", type=_port, default=0, help="on 127.0.0.1; any free one by default"
+    )
+    parser.add_argument("--static", type=Path, metavar="FILE.html", help="write the page to a file")
+    options = parser.parse_args(arguments)
+    try:
+        if not options.folder.is_dir():
+            raise UserError(f"{options.folder}: no such folder")
+        if options.static:
+            return _write(options.folder, options.static)
+        return _serve(options.folder, options.port)
+    except (UserError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _serve(folder: Path, port: int) -> int:
+    from isogain.board.index import Index
+    from isogain.board.server import Server
+
+    try:
+        server = Server(Index(folder), port)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"--port {port}: {reason}; another, or none for any free one") from None
+    print(f"{server.url}\nCtrl-C ends it", flush=True)
+    with server:
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()
+    return 0
+
+
+def _write(folder: Path, file: Path) -> int:
+    from isogain.board.index import Index
+    from isogain.board.static import snapshot
+    from isogain.files import replaced
+
+    text = snapshot(Index(folder))
+    with replaced(file) as part:
+        part.write_text(text, encoding="utf-8")
+    print(f"{file}: {len(text.encode()) / 1e6:.1f} MB")
+    return 0
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{port} is no port: 0 to 65535")
+    return port
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""One run's folder, read again only where it has changed."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from isogain.board import spectra
+from isogain.board.curves import Curve, Curves, thinned
+from isogain.board.plain import plain
+from isogain.results.reading import Run, missing, read
+
+DESCRIBE = ("summary.json", "config.yaml", "overrides.yaml", "choices.yaml")
+LOG_BYTES, LOG_LINES = 20_000, 40
+Mark = tuple[int, int, int]  # of a file: another one where its content is another
+
+
+class Entry:
+    """What a run is (`run`), what it has measured so far, and which of its files cannot be read (`problems`)."""
+
+    def __init__(self, number: int, path: Path) -> None:
+        self.number, self.path = number, path
+        self.run: Run
+        self.fate = ("unknown", "")  # state and reason, of a run that has not said how it ended
+        self.metrics = Curves(path / "metrics.csv")
+        self.problems: dict[str, str] = {}  # file -> why
+        self._described: tuple[Mark | None, ...] | None = None
+        self._thinned: dict[tuple[str, int], Curve] = {}
+        self._profile: tuple[Mark | None, Any] = (None, None)
+
+    def describe(self, ordered: list[str] | None) -> None:
+        """Read config and summary, unless the run is over and they are what they were; raises Foreign."""
+        marks = tuple(_mark(self.path / name) for name in DESCRIBE)
+        if marks[0] is None or marks != self._described:
+            self.run = read(self.path, ordered) if self.path.is_dir() else missing(ordered or [])
+        self._described = marks
+
+    def measure(self) -> None:
+        """Read what metrics.csv has got since."""
+        if self._attempt("metrics.csv", lambda path: self.metrics.refresh()):
+            self._thinned.clear()
+
+    def curve(self, name: str, points: int) -> Curve:
+        """One column of metrics.csv, thinned, as JSON holds it."""
+        if (name, points) not in self._thinned:
+            self._thinned[name, points] = plain(thinned(self.metrics[name], points))
+        return self._thinned[name, points]
+
+    def latest(self) -> dict[str, Any]:
+        """The summary, or of a run that has none yet the last value of every metric."""
+        if self.run.summary:
+            return self.run.summary
+        self.measure()
+        return self.metrics.latest
+
+    def profile(self) -> dict[str, Any] | None:
+        """`spectra.profile`, None where there is none."""
+        mark = _mark(self.path / "spectra.npz")
+        if mark != self._profile[0]:
+            self._profile = mark, self._attempt("spectra.npz", spectra.profile)
+        return self._profile[1]
+
+    def heat_maps(self) -> dict[str, Any]:
+        """`spectra.heat_maps`, {} where there are none."""
+        return self._attempt("spectra.npz", spectra.heat_maps) or {}
+
+    def log_tail(self) -> str:
+        """The last lines of log.txt."""
+        text = self._attempt("log.txt", lambda path: path.read_bytes()[-LOG_BYTES:]) or b""
+        return "\n".join(text.decode(errors="replace").splitlines()[-LOG_LINES:])
+
+    def _attempt(self, name: str, look: Callable[[Path], Any]) -> Any:
+        """What `look` finds in the file; None where there is none, or where it cannot be read: a problem."""
+        self.problems.pop(name, None)
+        try:
+            return look(self.path / name)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except spectra.BROKEN as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            self.problems[name] = f"cannot be read: {reason.splitlines()[0]}"
+            return None
+
+
+def _mark(path: Path) -> Mark | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
