@@ -135,6 +135,42 @@ def test_a_mistake_is_one_line(sweep, arguments, told, capsys):
     assert line.startswith("error: ") and told in line and line.count("\n") == 1
 
 
+def test_levels_are_written_as_they_were_said_and_in_their_order(tmp_path, capsys):
+    for depth in (2, 10):
+        for seed in (0, 1):
+            said = {"model.depth": depth, "init.gain": 1.0 + (depth > 5) / 10, "seed": seed}
+            write_run(tmp_path / f"{depth}-{seed}", said, {"test/acc": depth / 20})
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "summary.json").write_text(
+        '{"status": "failed"}'
+    )  # its options are not known
+    assert main([str(tmp_path), "--by", "model.depth", "--against", "init.gain"]) == 0
+    table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table if "n=2" in line]
+    assert cells[:2] == [
+        ["2", "0.1 ± 0 (n=2)", "no run", "no run"],
+        ["10", "no run", "0.5 ± 0 (n=2)", "no run"],
+    ]
+
+
+def test_what_is_too_long_for_a_terminal_is_cut_there_and_whole_in_files(tmp_path, capsys):
+    for i in range(50):
+        write_run(tmp_path / "s" / str(i), {"init.gain": 1.0 + i}, {"test/acc": i / 100})
+    assert main([str(tmp_path / "s"), "--markdown", str(tmp_path / "x.md")]) == 0
+    assert "the first 40, 10 more" in capsys.readouterr().out
+    whole = (tmp_path / "x.md").read_text()
+    assert "more with --out" not in whole and whole.count("n=1 ") == 50
+
+
+def test_levels_of_several_kinds_are_told_apart(tmp_path, capsys):
+    for i, rate in enumerate([1, 1.5, "auto", None, 0.1 + 0.2, 0.3]):
+        write_run(tmp_path / str(i), {"optim.lr": rate}, {"test/acc": i / 10})
+    assert main([str(tmp_path), "--by", "optim.lr", "--against", "seed"]) == 0
+    told = capsys.readouterr().out
+    for rate in ("1", "1.5", "auto", "–", "0.30000000000000004", "0.3"):
+        assert f"| {rate} " in told
+
+
 def test_a_single_run_and_a_sweep_without_a_result_are_reported(tmp_path, capsys):
     write_run(tmp_path / "0", {"seed": 0}, {"test/acc": 0.5})
     assert main([str(tmp_path)]) == 0 and "n=1" in capsys.readouterr().out

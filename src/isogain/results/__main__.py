@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from isogain.results.study import Study
 
-TOLD = 20  # rows of what may be long
+TOLD = 40  # rows of what may be long
 EXAMPLES = """
 Methods (--by) are compared two by two, under each condition (--against), on the same seeds. Without them: the first
 group that varies (reg before others) against all other options that do. A cell is a mean over its seeds.

@@ -118,13 +118,14 @@ def grouped(table: pd.DataFrame, by: Sequence[str]) -> list[tuple[tuple, pd.Data
 def label(by: Sequence[str], levels: Sequence[object]) -> str:
     """gain, or, of several, reg=gain model.hidden=64; what a run does not have is left out."""
     if len(levels) == 1:
-        return _plain(levels[0])
+        return plain(levels[0])
     known = zip(by, levels, strict=True)
-    return " ".join(f"{key}={_plain(level)}" for key, level in known if level == level)
+    return " ".join(f"{key}={plain(level)}" for key, level in known if level == level)
 
 
-def _plain(level: object) -> str:
+def plain(level: object) -> str:
     """A level as it was said: 16 rather than 16.0, which a column with gaps makes of it."""
     if level is None or level != level:
         return "–"
-    return f"{level:g}" if isinstance(level, float) else str(level)
+    whole = isinstance(level, float) and level.is_integer() and abs(level) < 1e15
+    return f"{level:.0f}" if whole else str(level)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from isogain.results.aggregate import label
+from isogain.results.aggregate import label, plain
 from isogain.results.rounding import estimate, interval, rounded
 from isogain.results.study import Answer, Study
 
@@ -33,7 +33,9 @@ def parts(found: Study, told: int | None = None) -> list[Part]:
     """What every format shows, in order; of runs that went wrong and of comparisons at most `told`."""
     shown = [Part("Runs", [*found.notes, _compared(found)], wrong(found.table, told))]
     for answer in found.answers:
-        shown.append(Part(answer.metric, [MEAN, answer.best], cells(found, answer)))
+        table = cells(found, answer)
+        lines = [MEAN, answer.best, *_rest(table, told)]
+        shown.append(Part(answer.metric, lines, table[:told]))
         if len(answer.pairs):
             shown.append(_pairs(answer, told))
     if skipped := found.table.attrs.get("skipped"):
@@ -54,9 +56,13 @@ def _pairs(answer: Answer, told: int | None) -> Part:
     )
     if not n:
         return Part(title, ["nothing to compare: no two have two seeds in common"], pd.DataFrame())
-    rest = len(answer.pairs) - told if told is not None else 0
-    lines = [TESTS.format(n), *([f"the first {told}, {rest} more with --out"] if rest > 0 else [])]
+    lines = [TESTS.format(n), *_rest(answer.pairs, told)]
     return Part(title, lines, pairs(answer)[:told])
+
+
+def _rest(table: pd.DataFrame, told: int | None) -> list[str]:
+    rest = len(table) - told if told is not None else 0
+    return [f"the first {told}, {rest} more with --out"] if rest > 0 else []
 
 
 def wrong(table: pd.DataFrame, told: int | None = None) -> pd.DataFrame:
@@ -76,21 +82,27 @@ def cells(found: Study, answer: Answer) -> pd.DataFrame:
         return _long(table, [*found.by, *found.against])
     text = [f"{estimate(row)} ({_runs(row)})" for _, row in table.iterrows()]
     heads = [f"{', '.join(found.against)} = {n}" if len(found.against) == 1 else n for n in names]
-    wide = table[found.by].assign(head=heads, text=text)
+    wide = table[found.by].map(plain).assign(head=heads, text=text)
     order = list(dict.fromkeys(heads))
-    wide = wide.pivot(index=found.by, columns="head", values="text")[order].fillna("no run")
+    rows = list(wide[found.by].drop_duplicates().itertuples(index=False, name=None))
+    wide = wide.set_index([*found.by, "head"])["text"].unstack("head").fillna("no run")
+    wide = wide.reindex(rows if len(found.by) > 1 else [row[0] for row in rows])[order]
     return wide.reset_index().rename_axis(columns=None)
 
 
 def _long(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     rows = list(table.iterrows())
-    return table[by].assign(
-        mean=[rounded(row["mean"], 2 * row["sem"]) for _, row in rows],
-        **{
-            "s.e.": [rounded(row["sem"], row["sem"]) for _, row in rows],
-            "95 % interval": [interval(row) for _, row in rows],
-            "runs": [_runs(row) for _, row in rows],
-        },
+    return (
+        table[by]
+        .map(plain)
+        .assign(
+            mean=[rounded(row["mean"], 2 * row["sem"]) for _, row in rows],
+            **{
+                "s.e.": [rounded(row["sem"], row["sem"]) for _, row in rows],
+                "95 % interval": [interval(row) for _, row in rows],
+                "runs": [_runs(row) for _, row in rows],
+            },
+        )
     )
 
 
@@ -101,7 +113,7 @@ def _runs(row: pd.Series) -> str:
 def pairs(answer: Answer) -> pd.DataFrame:
     """The comparisons, the smallest corrected p first."""
     table = answer.pairs.sort_values("p_holm", kind="stable")
-    conditions = table[table.columns[: table.columns.get_loc("first")]]
+    conditions = table[table.columns[: table.columns.get_loc("first")]].map(plain)
     half = (table["high"] - table["low"]) / 2
     lost = [f", {k} unpaired" if k else "" for k in table["unpaired"]]
     return conditions.assign(
