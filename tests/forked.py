@@ -40,14 +40,14 @@ class Pause(pl.Callback):
 class Broken(pl.Callback):
     """Fails before training, as code that was never run does."""
 
-    def setup(self, *args: Any) -> None:
+    def setup(self, *args: Any, **options: Any) -> None:
         raise ZeroDivisionError("broken")
 
 
 class SlowSetup(pl.Callback):
     """Takes its time before training."""
 
-    def setup(self, *args: Any) -> None:
+    def setup(self, *args: Any, **options: Any) -> None:
         print("setting up", flush=True)
         time.sleep(5)
 
