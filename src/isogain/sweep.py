@@ -1,6 +1,8 @@
 """What a sweep consists of, on the disk before its first point begins: `sweep.json` in its folder."""
 
 import json
+import os
+import socket
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -38,7 +40,8 @@ def enlist(folder: Path, points: Sequence[Point], cluster: str) -> None:
 
 def _begun(cluster: str) -> dict[str, Any]:
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"command": sys.argv, "time": now, "cluster": cluster, "points": []}
+    who = {"host": socket.gethostname(), "pid": os.getpid()}
+    return {"command": sys.argv, "time": now, **who, "cluster": cluster, "points": []}
 
 
 def numbered(jobs: Sequence[Sequence[str]], first: int) -> list[Point]:
