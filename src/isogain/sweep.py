@@ -41,7 +41,7 @@ def enlist(folder: Path, points: Sequence[Point], cluster: str) -> None:
 def _begun(cluster: str) -> dict[str, Any]:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     who = {"host": socket.gethostname(), "pid": os.getpid()}
-    return {"command": sys.argv, "time": now, "cluster": cluster, **who, "points": []}
+    return {"command": sys.argv, "time": now, **who, "cluster": cluster, "points": []}
 
 
 def numbered(jobs: Sequence[Sequence[str]], first: int) -> list[Point]:
