@@ -137,8 +137,9 @@ class Mirror(WandbLogger):
             self._experiment.log(images | {"trainer/global_step": self._last_step})
 
     def _config(self) -> dict[str, Any]:
-        path = self.folder / "config.yaml"
-        return OmegaConf.to_container(OmegaConf.load(path)) if path.exists() else {}
+        """The run's config, and under `choices` the name that each group goes by: what W&B can group by."""
+        config, choices = (_yaml(self.folder / name) for name in ("config.yaml", "choices.yaml"))
+        return config | ({"choices": choices} if choices else {})
 
     def _stable_id(self) -> str:
         path = self.folder / "wandb" / "id"
@@ -147,6 +148,10 @@ class Mirror(WandbLogger):
             with replaced(path) as part:
                 part.write_text(uuid.uuid4().hex[:12])
         return path.read_text()
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    return OmegaConf.to_container(OmegaConf.load(path)) if path.exists() else {}
 
 
 def sweep_of(folder: Path) -> str | None:
