@@ -27,12 +27,12 @@ from isogain.run import run
 FOLDER = CONF / "experiment"
 ALL = sorted(str(p.relative_to(FOLDER).with_suffix("")) for p in FOLDER.rglob("*.yaml"))
 SIZED = sorted(path.parent.name for path in FOLDER.glob("*/smoke.yaml"))
-GROUPS = {path.name for path in CONF.iterdir() if path.is_dir()}
+GROUPS = {path.name for path in CONF.iterdir() if path.is_dir()} - {"hydra"}
 TITLES = ["Question", "Source", "Expected", "Cost", "Answer"]
 PRESETS = sorted(
     f"{p.parts[-3]}={p.parts[-2]}/{p.stem}"
     for p in CONF.glob("*/*/*.yaml")
-    if p.parts[-3] != "experiment"
+    if p.parts[-3] not in ("experiment", "hydra")
 )
 NUMBERS = re.compile(r"(\d[\d ]*) (?:runs|networks)")
 
@@ -66,7 +66,13 @@ def sweep(name: str, *overrides: str) -> dict[str, list[str]]:
 
 
 def swept(config: DictConfig) -> bool:
-    return bool(config.hydra.sweeper.params)
+    """Whether it has a grid: trials that a sweeper chooses are no points beforehand."""
+    return bool(config.hydra.sweeper.params) and "n_trials" not in config.hydra.sweeper
+
+
+def trials(name: str) -> int:
+    config = compose("train", [f"experiment={name}"], return_hydra_config=True)
+    return config.hydra.sweeper.get("n_trials", 1)
 
 
 def points(axes: dict[str, list[str]]) -> list[tuple[str, ...]]:
@@ -111,7 +117,7 @@ def test_every_point_of_every_size_passes_the_checks_before_a_run(name):
 def test_every_preset_within_a_group_is_a_choice_of_it(preset):
     config = compose("train", [preset, "out=run"])
     parts(config)
-    assert set(config) >= GROUPS - {"experiment"}
+    assert set(config) >= GROUPS - {"cluster", "experiment"}
 
 
 @pytest.mark.parametrize("name", SIZED)
@@ -130,7 +136,7 @@ def test_every_size_and_setting_says_what_it_is(name):
 def test_the_number_of_runs_in_a_header_is_that_of_the_sweep(name):
     told = NUMBERS.search(header(name))
     if told:
-        total = 1
+        total = trials(name)
         for values in sweep(name).values():
             total *= len(values)
         assert int(told[1]) == total
