@@ -60,7 +60,7 @@ def test_the_start_table_names_the_parts_and_their_options():
     assert found["kernels"] == "recurrent (1, 6, 6)"
     assert found["init"] == "glorot gain 1.5, distribution normal"
     assert found["reg"] == (
-        "SRIP strength 0.5, gain 1.5, reduction sum, schedule linear, epochs 2.5, every 3, iterations 4"
+        "SRIP strength 0.5, gain 1.5, reduction sum, schedule linear, epochs 2.5, onset 0, every 3, iterations 4"
     )
     assert found["data"] == "Loaded 5 × 3, 20 examples, 3 batches"
     assert found["optim"] == "SGD lr 0.25, kernels 0.125, clip 2, cosine"

@@ -157,10 +157,10 @@ class SRIP(Penalty):
         self._kernels: list[tuple[nn.Module, str]] = []
 
     def attach(self, module: nn.Module, name: str) -> None:
-        w = getattr(module, name)
-        self.register_buffer(
-            f"vector_{len(self._kernels)}", torch.randn_like(tall(w)[..., :1, :].mT)
-        )
+        column = tall(getattr(module, name))[..., :1, :].mT
+        # contiguous: a buffer that DDP sends alone is copied on itself
+        start = torch.randn_like(column, memory_format=torch.contiguous_format)
+        self.register_buffer(f"vector_{len(self._kernels)}", start)
         self._kernels.append((module, name))
 
     def norm(self, x: Tensor) -> Tensor:
