@@ -45,7 +45,9 @@ def sweep(tmp_path_factory) -> Path:
     path.mkdir()
     (path / "multirun.yaml").touch()
     here = Path(__file__).parent
-    environment = {**os.environ, "WANDB_MODE": "offline", "PYTHONPATH": str(here.parent / "src")}
+    # without WANDB_SERVICE: the service of this process would outlive the kill, and hold the run
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
+    environment |= {"WANDB_MODE": "offline", "PYTHONPATH": str(here.parent / "src")}
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, str(here), str(path / "0"), *OPTIONS],
         env=environment,

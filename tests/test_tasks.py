@@ -76,9 +76,10 @@ def test_an_orthogonal_rnn_copies_over_20_steps(tmp_path):
 
 @pytest.mark.slow
 def test_an_orthogonal_rnn_copies_over_200_steps_and_an_lstm_does_not(tmp_path):
-    """Below 1e-3 in fewer than 1000 steps; an LSTM as large stays at the loss of who has no memory."""
-    rnn = ("model.hidden=190", "optim.lr=0.002", "optim.kernel_lr=0.0002", "trainer.max_steps=500")
-    found = copied(tmp_path / "rnn", "data.T=200", *ORTHOGONAL, *rnn)
+    """Below 1e-3 in 450 steps; an LSTM as large stays at the loss of who has no memory."""
+    rnn = ("model.hidden=190", "model.input_init=kaiming", "trainer.max_steps=450")
+    rates = ("optim.lr=0.002", "optim.kernel_lr=0.0002")
+    found = copied(tmp_path / "rnn", "data.T=200", *ORTHOGONAL, *rnn, *rates)
     assert found["val/loss"] < 1e-3 and found["test/loss"] < 1e-3
     lstm = ("model=lstm", "model.hidden=68", "reg=none", "trainer.max_steps=150")
     assert copied(tmp_path / "lstm", "data.T=200", *lstm)["val/loss"] > 0.9 * found["baseline/loss"]
