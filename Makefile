@@ -32,6 +32,8 @@ bench: $(VENV)/.bench
 	@$(VENV)/bin/python benchmarks/curvature.py
 	@$(VENV)/bin/python benchmarks/diagnostics.py --slow
 	@$(VENV)/bin/python benchmarks/callbacks.py
+	@PYTHONPATH=$(VENV)/bench $(VENV)/bin/python benchmarks/data.py --torchvision
+	@$(VENV)/bin/python benchmarks/theory.py
 
 # `make -k study` goes on with the next experiment after a failure; called again it takes up what is not finished.
 # hlav_sentiment reads SENTIMENT=FOLDER, sokol_manifold Fashion-MNIST.

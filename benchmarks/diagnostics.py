@@ -173,6 +173,8 @@ def main() -> None:
     parser.add_argument("--slow", action="store_true", help="vmap(jacrev) and autograd too")
     parser.add_argument("--busy", action="store_true", help="one thread, and CPU time")
     options = parser.parse_args()
+    if unknown := set(options.networks) - set(CASES):
+        parser.error(f"{', '.join(sorted(unknown))}: there is {', '.join(CASES)}")
     clock = clock_for(options.busy)
     for name in options.networks or CASES:
         compare(name, options.rounds, options.slow, clock)
