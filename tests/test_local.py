@@ -61,12 +61,31 @@ def test_points_beyond_an_array_are_split_evenly(count):
     assert len(sizes) == -(-count // 6)
 
 
+@pytest.mark.slow
+def test_a_point_on_several_devices_is_the_run_that_it_is_alone(tmp_path):
+    together = (*TINY, "trainer.max_epochs=1", "trainer.devices=2", "trainer.strategy=ddp")
+    result = called(tmp_path, "-m", *together, "seed=4", "cluster=local", "out=sweep")
+    assert result.returncode == 0, result.stderr
+    assert called(tmp_path, *together, "seed=4", "out=alone").returncode == 0
+    said = [
+        (tmp_path / run / "metrics.csv").read_text().splitlines() for run in ("sweep/0", "alone")
+    ]
+    assert said[0] == said[1] and len(said[0]) > 2
+    assert (tmp_path / "sweep" / ".local" / "0.log").read_text().count("  model ") == 1
+
+
 @pytest.mark.parametrize("points", [1, 2, 100])
 @pytest.mark.parametrize("threads", [None, 1, 3])
 def test_points_at_a_time_do_not_share_cores(monkeypatch, points, threads):
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)))
     jobs, each = _shares(None, threads, 0, points)
     assert 1 <= jobs <= points and jobs * each <= 8
+
+
+def test_points_of_several_processes_have_a_core_for_each(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)))
+    assert _shares(None, None, 0, 100, 2) == (4, 1)
+    assert _shares(1, None, 0, 100, 2) == (1, 4)
 
 
 def test_with_gpus_there_is_a_point_a_gpu(monkeypatch):
