@@ -212,13 +212,17 @@ def _compute(
     with open_dict(point.hydra.job):
         point.hydra.job.id = point.hydra.job.num = number
     _let_others_join(point)
-    returned = run_job(
-        hydra_context=context,
-        task_function=job,  # what train.py's main calls; that lies in __main__ and cannot be pickled
-        config=point,
-        job_dir_key="hydra.sweep.dir",
-        job_subdir_key="hydra.sweep.subdir",
-    )
+    try:
+        returned = run_job(
+            hydra_context=context,
+            task_function=job,  # what train.py's main calls; that lies in __main__ and cannot be pickled
+            config=point,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+    except KeyboardInterrupt as end:  # its record is written
+        print(str(end) or "interrupted", file=sys.stderr)
+        sys.exit(getattr(end, "code", 130))
     value = returned._return_value
     if returned.status == JobStatus.FAILED:
         traceback.print_exception(value)
