@@ -25,3 +25,11 @@ def fork_server() -> None:
         for name in [name for name in os.environ if name.startswith(ours)]:
             patch.delenv(name)
         forkserver.ensure_running()
+
+
+@pytest.fixture(scope="session")
+def slurm_lab() -> None:
+    """A SLURM that is ours to use."""
+    from jobs import need_the_lab
+
+    need_the_lab()

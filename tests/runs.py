@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
@@ -59,6 +60,16 @@ def summary(out: Path) -> dict[str, Any]:
 
 def checkpoint(out: Path, name: str = "last") -> dict[str, Any]:
     return torch.load(out / "checkpoints" / f"{name}.ckpt", weights_only=True)
+
+
+def assert_close_metrics(a: Path, b: Path) -> None:
+    """The same rows of metrics.csv, up to what the order of sums in float32 makes of them."""
+    rows, others = metrics(a), metrics(b)
+    assert [row.keys() for row in rows] == [row.keys() for row in others]
+    for row, other in zip(rows, others, strict=True):
+        numbers = {name: float(value) for name, value in row.items() if value}
+        found = {name: float(value) for name, value in other.items() if value}
+        assert found == pytest.approx(numbers, rel=1e-3, abs=1e-4)
 
 
 def assert_same_run(a: Path, b: Path) -> None:

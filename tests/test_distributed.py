@@ -7,7 +7,7 @@ from pathlib import Path
 
 import forked
 import pytest
-from runs import assert_same_run, metrics, summary
+from runs import assert_close_metrics, assert_same_run, summary
 
 from isogain.attempts import Attempts
 
@@ -49,13 +49,7 @@ def said(folder: Path) -> str:
 
 
 def test_two_processes_learn_what_one_with_the_same_examples_a_step_learns(folders):
-    one, two = metrics(folders / "one"), metrics(folders / "two")
-    assert [row.keys() for row in one] == [row.keys() for row in two]
-    for a, b in zip(one, two, strict=True):
-        numbers = {name: float(value) for name, value in a.items() if value}
-        assert {name: float(value) for name, value in b.items() if value} == pytest.approx(
-            numbers, rel=1e-3, abs=1e-4
-        )
+    assert_close_metrics(folders / "one", folders / "two")
 
 
 def test_validation_and_test_of_two_processes_count_every_example_once(folders):

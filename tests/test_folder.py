@@ -3,6 +3,7 @@
 import json
 import math
 import multiprocessing
+import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -39,30 +40,68 @@ def test_no_two_processes_make_up_the_same_name():
     assert {Path(name).parent for name in names} == {Path("sweeps")}
 
 
-def attempt(folder: Path, start: Barrier, answers: multiprocessing.Queue) -> None:
+def attempt(folder: Path, start: Barrier, answers: multiprocessing.Queue, resume: bool) -> None:
     start.wait(20)
     try:
-        claim(folder)
+        claim(folder, resume)
         answers.put("claimed")
     except ConfigError as error:
         answers.put(str(error))
+    start.wait(20)  # one that has claimed the folder is at work in it
 
 
-@pytest.mark.parametrize("exists", [True, False])
-def test_of_runs_that_claim_a_folder_at_once_one_gets_it_and_the_others_are_told(tmp_path, exists):
-    folder = tmp_path if exists else tmp_path / "deep" / "run"
+def answers_of_claimants(folder: Path, resume: bool) -> list[str]:
     start, answers = FORK.Barrier(CLAIMANTS), FORK.Queue()
     claimants = [
-        FORK.Process(target=attempt, args=(folder, start, answers)) for _ in range(CLAIMANTS)
+        FORK.Process(target=attempt, args=(folder, start, answers, resume))
+        for _ in range(CLAIMANTS)
     ]
     for process in claimants:
         process.start()
     said = [answers.get(timeout=20) for _ in claimants]
     for process in claimants:
         process.join(20)
+    return said
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_of_runs_that_claim_a_folder_at_once_one_gets_it_and_the_others_are_told(tmp_path, exists):
+    folder = tmp_path if exists else tmp_path / "deep" / "run"
+    said = answers_of_claimants(folder, resume=False)
     assert said.count("claimed") == 1
     refusal = f"out={folder}: holds a run already; choose another, or resume=true"
     assert said.count(refusal) == CLAIMANTS - 1
+
+
+def test_of_runs_that_resume_a_folder_at_once_one_gets_it_and_the_others_are_told(tmp_path):
+    claim(tmp_path).attempts.end("interrupted", 7)
+    said = answers_of_claimants(tmp_path, resume=True)
+    assert said.count("claimed") == 1
+    pid = next(e["pid"] for e in RunFolder(tmp_path).attempts.events() if e.get("restart") == 1)
+    refusal = f"out={tmp_path}: process {pid} is at work in it; wait until it ends, or end it"
+    assert said.count(refusal) == CLAIMANTS - 1
+
+
+def test_a_run_whose_process_was_killed_can_be_resumed_at_once(tmp_path):
+    process = FORK.Process(target=lambda: (claim(tmp_path), time.sleep(60)))
+    process.start()
+    while not RunFolder(tmp_path).attempts.events():
+        time.sleep(0.01)
+    with pytest.raises(ConfigError, match=f"process {process.pid} is at work"):
+        claim(tmp_path, resume=True)
+    process.kill(), process.join()
+    assert claim(tmp_path, resume=True).claimed
+
+
+def test_a_requeued_job_takes_its_run_up_though_the_attempt_before_has_not_gone_yet(tmp_path):
+    process = FORK.Process(target=lambda: (claim(tmp_path), time.sleep(60)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLURM_JOB_ID", "12")
+        process.start()
+        while not RunFolder(tmp_path).attempts.events():
+            time.sleep(0.01)
+        assert claim(tmp_path, resume=True).claimed
+    process.kill(), process.join()
 
 
 def test_a_claim_keeps_the_config_with_every_value_filled_in_and_the_overrides(tmp_path):

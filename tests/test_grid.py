@@ -22,8 +22,9 @@ def conf():
         yield
 
 
-def found(*points: tuple[str, ...], here: bool = True) -> list[tuple[int, str]]:
-    return [(number, str(error)) for number, error in refusals(points, whole, GROUPS, here)]
+def found(*points: tuple[str, ...], here: bool = True, **options) -> list[tuple[int, str]]:
+    refused = refusals(points, whole, GROUPS, here, **options)
+    return [(number, str(error)) for number, error in refused]
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,13 @@ def test_a_name_that_does_not_exist_is_an_error_of_its_point(key):
 def test_what_this_machine_has_counts_only_for_points_that_run_on_it():
     gpus = ("trainer.accelerator=gpu", "trainer.devices=99")
     assert found(gpus) and not found(gpus, here=False)
+
+
+def test_points_that_share_a_process_cannot_have_several():
+    points = [("trainer.accelerator=cpu", f"trainer.devices={n}") for n in (1, 2)]
+    assert not found(*points)
+    ((number, said),) = found(*points, shared=True)
+    assert number == 1 and "cluster=local hydra.launcher.jobs=1" in said
 
 
 def test_a_hundred_points_are_checked_in_a_few_seconds():

@@ -1,112 +1,107 @@
 """Sweeps on a real SLURM: one array, every point accounted for, and nothing lost to what a cluster does to a job."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+import shlex
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
-from runs import CONF, SMALL, metrics, small_run
+from jobs import SUBMITTED, TRAIN, asked, events, hazard, judged, started, states, until
+from runs import SMALL, metrics, small_run
 
-import isogain
+from isogain.status import command
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow]
-TRAIN = CONF.parent / "train.py"
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.usefixtures("slurm_lab")]
 LONG = (
     *SMALL,
     *(f"callbacks.{name}.every=90" for name in ("gap", "weights", "gradients", "jacobian")),
     "trainer.limit_train_batches=100",
     "trainer.max_epochs=12",
 )
-SUBMITTED = ("cluster=slurm", "hydra.launcher.timeout_min=60", "trainer.accelerator=cpu")
 
 
-def hazard(**options: float) -> str:
-    said = "".join(f", {name}: {value}" for name, value in options.items())
-    return f"+callbacks.hazard={{_target_: hazards.Hazard, seed: ${{seed}}{said}}}"
+class Nine(NamedTuple):
+    """Nine seeds, of which one raises and one is killed: what the parent said, and what status says on the way."""
 
-
-def asked(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, timeout=30).stdout.strip()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cluster() -> None:
-    if not shutil.which("sbatch"):
-        pytest.skip("there is no sbatch: `tests/slurm/up` (as root) installs and starts a SLURM")
-    if "is UP" not in asked("scontrol", "ping"):
-        pytest.skip("no SLURM answers: `tests/slurm/up` (as root) starts one")
-    if "node1" not in asked("sinfo", "--noheader", "--Node", "--format", "%N"):
-        pytest.skip(
-            "this SLURM is not the one of tests/slurm/up, and its nodes are not ours to use"
-        )
-
-
-def started(cwd: Path, *arguments: str) -> subprocess.Popen:
-    paths = f"{Path(isogain.__file__).parents[1]}:{Path(__file__).parent}"
-    env = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(TRAIN), "-m", *arguments]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=cwd, env=env, text=True, **pipes)
-
-
-def events(run: Path) -> list[dict]:
-    path = run / "attempts.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.2)
+    folder: Path
+    out: str
+    err: str
+    code: int
+    early: dict[str, str]
+    late: dict[str, str]
+    rerun: list[str]  # the command that status prints at the end
 
 
 @pytest.fixture(scope="module")
-def nine(tmp_path_factory) -> tuple[Path, str, str, int]:
-    """Nine seeds, of which one raises and one is killed: the sweep's folder, what was said, and the exit code."""
+def nine(tmp_path_factory) -> Nine:
     cwd = tmp_path_factory.mktemp("nine")
     bad = hazard(raises=3, killed=5)
-    quick = ("trainer.max_epochs=1", "hydra.launcher.mem_gb=1", "out=sweep")
+    quick = ("trainer.max_epochs=1", "hydra.launcher.mem_gb=1", f"out={cwd}/sweep")
     parent = started(cwd, *SMALL, *SUBMITTED, *quick, bad, "seed=range(9)")
+    until(lambda: any(events(cwd / "sweep" / str(n)) for n in range(9)))
+    early = states(cwd / "sweep")
     out, err = parent.communicate(timeout=120)
-    return cwd / "sweep", out, err, parent.returncode
+    late = judged(cwd / "sweep")
+    (line,) = command.commands(late)
+    said = {run.name: run.state for run in late.runs}
+    return Nine(cwd / "sweep", out, err, parent.returncode, early, said, shlex.split(line))
 
 
 def test_every_other_point_of_a_sweep_finishes(nine):
-    folder, *_ = nine
-    found = {n: folder / str(n) / "summary.json" for n in range(9)}
+    found = {n: nine.folder / str(n) / "summary.json" for n in range(9)}
     statuses = {n: json.loads(f.read_text())["status"] for n, f in found.items() if f.exists()}
     assert statuses == {n: "failed" if n == 3 else "finished" for n in range(9) if n != 5}
 
 
 def test_the_parent_tells_each_point_that_went_wrong_in_one_line(nine):
-    _, out, err, code = nine
-    assert err.splitlines() == [
+    assert nine.err.splitlines() == [
         "error: point 3 (seed=3): failed: RuntimeError: a hazard of the third step",
         "error: point 5 (seed=5): lost: it ended without a summary",
-        "error: python -m isogain.status sweep has them all",
+        f"error: python -m isogain.status {nine.folder} has them all",
     ]
-    assert code == 1 and "Traceback" not in out
-    assert "9 points: 7 finished, 1 failed, 1 lost; in sweep" in out
+    assert nine.code == 1 and "Traceback" not in nine.out
+    assert f"9 points: 7 finished, 1 failed, 1 lost; in {nine.folder}" in nine.out
 
 
 def test_a_sweep_longer_than_an_array_may_be_is_several_that_are_all_queued(nine):
-    _, out, *_ = nine
     most = int(asked("sh", "-c", "scontrol show config | sed -n 's/^MaxArraySize *= //p'"))
-    (line,) = [line for line in out.splitlines() if "9 points in sweep, SLURM job" in line]
+    (line,) = [line for line in nine.out.splitlines() if ", SLURM job" in line]
     assert len(line.partition("SLURM job")[2].lstrip("s").split()) == -(-9 // most)
 
 
+def test_status_tells_jobs_that_run_from_those_that_wait(nine):
+    assert set(nine.early) == {str(n) for n in range(9)}
+    assert "running" in nine.early.values() and "pending" in nine.early.values()
+    assert set(nine.early.values()) <= {"running", "pending", "done", "failed", "lost"}
+
+
+def test_status_at_the_end_counts_what_the_parent_counts(nine):
+    assert Counter(nine.late.values()) == {"done": 7, "failed": 1, "lost": 1}
+    assert nine.late["3"] == "failed" and nine.late["5"] == "lost"
+
+
+def test_the_command_that_status_prints_runs_again_what_failed_and_was_lost_and_nothing_else(nine):
+    assert nine.rerun[:3] == ["python", str(TRAIN), "-m"]
+    again = started(nine.folder.parent, *nine.rerun[3:])
+    out, err = again.communicate(timeout=100)
+    assert again.returncode == 0 and not err and "2 points in" in out
+    assert Counter(states(nine.folder).values()) == {"done": 9}
+    starts = {
+        n: [e["event"] for e in events(nine.folder / str(n))].count("start") for n in range(9)
+    }
+    assert starts == {n: 2 if n in (3, 5) else 1 for n in range(9)}
+
+
 @pytest.fixture(scope="module")
-def interrupted(tmp_path_factory) -> Iterator[Path]:
-    """Twice the same run: one warned by USR2, one preempted by a more urgent job; their parent killed on the way."""
+def orphaned(tmp_path_factory) -> Iterator[tuple[Path, dict[str, str]]]:
+    """Twice the same run: one warned by USR2, one preempted by a more urgent job; their parent killed on the way.
+
+    The sweep's folder, and what status says after the kill.
+    """
     cwd = tmp_path_factory.mktemp("interrupted")
     slow, alone = hazard(pause=0.025), "hydra.launcher.mem_gb=5"  # a node each
     parent = started(cwd, *LONG, *SUBMITTED, slow, alone, "init.gain=1.0,1.00", "out=sweep")
@@ -118,8 +113,10 @@ def interrupted(tmp_path_factory) -> Iterator[Path]:
         )
     )
     parent.kill()
+    said = states(cwd / "sweep")
     jobs = [events(run)[0]["slurm_job"] for run in runs]
     asked("scancel", "--signal=USR2", jobs[0])
+    until(lambda: states(cwd / "sweep")["0"] == "preempted")
     node = asked("squeue", "--noheader", "--jobs", jobs[1], "--format", "%N")
     urgent = (
         "--partition=urgent",
@@ -130,8 +127,19 @@ def interrupted(tmp_path_factory) -> Iterator[Path]:
     )
     asked("sbatch", "--job-name=urgent", *urgent)
     until(lambda: all((run / "summary.json").exists() for run in runs), 100)
-    yield cwd / "sweep"
+    yield cwd / "sweep", said
     parent.communicate()
+
+
+@pytest.fixture(scope="module")
+def interrupted(orphaned) -> Path:
+    return orphaned[0]
+
+
+def test_jobs_go_on_without_the_parent_and_status_knows(orphaned):
+    folder, said = orphaned
+    assert said == {"0": "running", "1": "running"}
+    assert states(folder) == {"0": "done", "1": "done"}
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,8 @@ from typing import Any
 
 from isogain.files import sync
 from isogain.ranks import rank
+from isogain.status.alive import process_alive, this_host
+from isogain.status.record import seconds
 
 
 def slurm_job() -> str | None:
@@ -48,6 +50,15 @@ class Attempts:
             return []
         found = (_parsed(line) for line in self.path.read_bytes().splitlines())
         return [event for event in found if event is not None]
+
+    def at_work(self) -> int | None:
+        """The other process of this machine that has begun an attempt and lives, unless it is of this SLURM job."""
+        last = next((e for e in reversed(self.events()) if e["event"] in ("start", "end")), {})
+        pid, began = last.get("pid"), seconds(last.get("time"))
+        if last.get("event") != "start" or not this_host(last.get("host")) or began is None:
+            return None
+        ours = pid == os.getpid() or (slurm_job() and last.get("slurm_job") == slurm_job())
+        return pid if isinstance(pid, int) and not ours and process_alive(pid, began) else None
 
     def of_this_job(self) -> bool:
         """Whether the SLURM job of this process made the last attempt: it has been requeued."""

@@ -14,7 +14,7 @@ from yaml import YAMLError
 
 from isogain.attempts import Attempts
 from isogain.errors import ConfigError
-from isogain.files import remove_parts, replaced
+from isogain.files import alone, remove_parts, replaced
 
 OUTCOMES = {"finished", "diverged"}  # ends that another attempt would not change
 
@@ -50,7 +50,7 @@ class RunFolder:
         once, one gets the folder.
 
         `step` is where training goes on. Raises ConfigError where the folder holds a run already and this
-        one does not resume it, or where it cannot be written.
+        one does not resume it, where another process is at work in it, or where it cannot be written.
         """
         texts = {
             "config.yaml": OmegaConf.to_yaml(config, resolve=True),
@@ -70,8 +70,13 @@ class RunFolder:
             ) from None
         except OSError as error:
             raise ConfigError(f"out={self.path}: cannot be written ({error.strerror})") from None
-        self.claimed = True
-        self.attempts.start(step)
+        with alone(self.attempts.path):  # of two that resume it at once, one finds the other
+            if pid := self.attempts.at_work():
+                raise ConfigError(
+                    f"out={self.path}: process {pid} is at work in it; wait until it ends, or end it"
+                )
+            self.claimed = True
+            self.attempts.start(step)
         for folder in (self.path, self.path / "checkpoints"):
             remove_parts(folder)
         for name, text in texts.items():

@@ -24,12 +24,16 @@ Compose = Callable[[list[str]], DictConfig]  # the config that some overrides ma
 
 
 def refusals(
-    points: Sequence[Sequence[str]], compose: Compose, groups: set[str], here: bool
+    points: Sequence[Sequence[str]],
+    compose: Compose,
+    groups: set[str],
+    here: bool,
+    shared: bool = False,
 ) -> Iterator[tuple[int, Exception]]:
     """(number, error) of every point that could not run; nothing is read or written.
 
     `groups` are the keys that choose a file of the config. `here`: the points run on this machine, so that what it
-    has, memory and devices, counts too.
+    has, memory and devices, counts too. `shared`: all in one process.
     """
     from isogain.config import parts  # torch and Lightning wait until there is a grid to check
     from isogain.launch import quieten
@@ -41,7 +45,7 @@ def refusals(
         try:
             config = composed(overrides)
             config.out, config.resume = "checked", False  # a point has its folder later
-            rehearse(**parts(config, known), here=here)
+            rehearse(**parts(config, known), here=here, shared=shared)
         except (UserError, HydraException, OmegaConfBaseException) as error:
             yield number, error
         if time.monotonic() - told > QUIET:

@@ -26,6 +26,7 @@ from isogain.folder import RunFolder, fresh_folder, ways_on
 from isogain.names import nearest
 from isogain.preemption import Warnings, in_a_batch_job
 from isogain.ranks import rank
+from isogain.sweep import in_one_process
 
 log = logging.getLogger(__name__)
 UNHELPFUL = (
@@ -86,7 +87,7 @@ def _ran(config: DictConfig, hydra: Any, folder: RunFolder, noted: Warnings) -> 
     quieten()
     keep_freed_memory()
     built = parts(config)
-    step = rehearse(**built)
+    step = rehearse(**built, shared=hydra.mode == RunMode.MULTIRUN and in_one_process(hydra))
     if rank() == 0:
         folder.claim(config, hydra.overrides.task, config.resume, hydra.runtime.choices, step)
     built["callbacks"] |= {"preemption": SaveOnWarning(noted)}
@@ -154,7 +155,9 @@ def _told(error: Exception) -> int:
 
 def _put_on_record(folder: RunFolder, error: Exception, in_a_sweep: bool, resume: bool) -> None:
     """A failed run says so in its folder; one that never began leaves none, unless it is a sweep's."""
-    foreign = not folder.claimed and not resume and (folder.path / "config.yaml").exists()
+    foreign = not folder.claimed and (
+        folder.attempts.at_work() or (not resume and (folder.path / "config.yaml").exists())
+    )
     if foreign or not (folder.claimed or in_a_sweep or rank()):
         folder.discard()
         return

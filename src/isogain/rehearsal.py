@@ -41,11 +41,13 @@ def rehearse(
     resume: bool = False,
     objective: str | None = None,
     here: bool = True,
+    shared: bool = False,
     **others: Any,
 ) -> int:
     """Build the network without memory, the trainer without files, and read the checkpoint; raises UserError.
 
-    The parts are those that `run` is given. What this machine has counts only where it is to train, `here`.
+    The parts are those that `run` is given. What this machine has counts only where it is to train, `here`. One that
+    has to be shared with other runs cannot have several processes.
     Returns the number of steps that lie behind.
     """
     with torch.random.fork_rng(devices=[]):
@@ -66,9 +68,14 @@ def rehearse(
             "trainer.max_steps and trainer.max_epochs must not be 0: nothing to train"
         )
     try:
-        trainer(logger=False, enable_checkpointing=False, **({} if here else ANYWHERE))
+        fitter = trainer(logger=False, enable_checkpointing=False, **({} if here else ANYWHERE))
     except (MisconfigurationException, ValueError, RuntimeError, TypeError) as error:
         raise ConfigError(f"trainer: {str(error).strip().splitlines()[0]}") from None
+    if shared and fitter.world_size > 1:
+        raise ConfigError(
+            f"trainer.devices: cluster=none computes all points in one process, and this one needs "
+            f"{fitter.world_size}: use cluster=local hydra.launcher.jobs=1, or cluster=slurm"
+        )
     found = checkpoints.newest_good(Path(out) / "checkpoints") if resume else None
     if found:
         _check_fit(*found, net, optim)

@@ -72,6 +72,11 @@ def swept(points: Sequence[Sequence[str]]) -> list[str]:
     return [" ".join(o for o in point if seen[o] < len(points)) for point in points]
 
 
+def in_one_process(hydra: Any) -> bool:
+    """Whether the points of the sweep that Hydra's own config describes are computed in the process that reads it."""
+    return hydra.runtime.choices.get("hydra/launcher") in ("one_by_one", "basic")
+
+
 def outcome(folder: Path) -> tuple[str, str]:
     """(status, why) of the run in `folder`, from its summary; one that left none is `lost`."""
     try:

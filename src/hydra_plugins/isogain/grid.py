@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from isogain.errors import ConfigError, UserError
-from isogain.sweep import SOUND, Point, enlist, few, listed, outcome, swept
+from isogain.sweep import SOUND, Point, enlist, few, in_one_process, listed, outcome, swept
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +77,7 @@ class GridSweeper(BasicSweeper):
             lambda chosen: self.hydra_context.config_loader.load_sweep_config(self.config, chosen),
             set(self.config.hydra.runtime.choices),
             here=getattr(self.launcher, "here", True),
+            shared=in_one_process(self.config.hydra),
         )
         lines = []
         for number, error in refused:

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.core.utils import (
@@ -83,11 +85,13 @@ class LocalLauncher(Launcher):
         points = numbered(job_overrides, initial_job_idx)
         folder = Path(self.config.hydra.sweep.dir)
         enlist(folder, points, "local")
-        gpus = _gpus() if self.config.trainer.accelerator != "cpu" else []
-        jobs, threads = _shares(self.jobs, self.threads, len(gpus), len(points))
-        log.info(
-            "%d points, %d at a time, %d threads each, in %s", len(points), jobs, threads, folder
-        )
+        devices = self.config.trainer.devices
+        each = devices if isinstance(devices, int) and devices > 1 else 1  # processes of a point
+        found = _gpus() if self.config.trainer.accelerator != "cpu" else []
+        gpus = [",".join(found[i : i + each]) for i in range(0, len(found) - each + 1, each)]
+        jobs, threads = _shares(self.jobs, self.threads, len(gpus), len(points), each)
+        said = f"{threads} thread{'s' * (threads > 1)} each" + f" of {each} processes" * (each > 1)
+        log.info("%d points, %d at a time, %s, in %s", len(points), jobs, said, folder)
         pool = Pool(folder, points, jobs, threads, gpus)
         state = pickle.dumps((self.hydra_context, self.config, JobRuntime.instance().get("name")))
         with env_override({name: str(threads) for name in THREADS}):  # read as torch is loaded
@@ -207,13 +211,18 @@ def _compute(
     point = context.config_loader.load_sweep_config(config, overrides)
     with open_dict(point.hydra.job):
         point.hydra.job.id = point.hydra.job.num = number
-    returned = run_job(
-        hydra_context=context,
-        task_function=job,  # what train.py's main calls; that lies in __main__ and cannot be pickled
-        config=point,
-        job_dir_key="hydra.sweep.dir",
-        job_subdir_key="hydra.sweep.subdir",
-    )
+    _let_others_join(point)
+    try:
+        returned = run_job(
+            hydra_context=context,
+            task_function=job,  # what train.py's main calls; that lies in __main__ and cannot be pickled
+            config=point,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+    except KeyboardInterrupt as end:  # its record is written
+        print(str(end) or "interrupted", file=sys.stderr)
+        sys.exit(getattr(end, "code", 130))
     value = returned._return_value
     if returned.status == JobStatus.FAILED:
         traceback.print_exception(value)
@@ -221,6 +230,17 @@ def _compute(
             f"{type(value).__name__}: {value}"
         )  # not every exception can be pickled
     sender.send((returned.status, value))
+
+
+def _let_others_join(point: DictConfig) -> None:
+    """Make the processes that Lightning starts beside this one, for a run on several devices, part of this point.
+
+    It calls `sys.argv` again with hydra.run.dir added, and that would be the whole sweep.
+    """
+    sweep = get_args_parser().parse_args(sys.argv[1:]).overrides
+    flags = [word for word in sys.argv[1:] if word not in ("-m", "--multirun", *sweep)]
+    sys.argv[1:] = [*flags, *point.hydra.overrides.task]
+    point.hydra.run.dir = os.path.abspath(f"{point.hydra.sweep.dir}/{point.hydra.sweep.subdir}")
 
 
 def _gpus() -> list[str]:
@@ -232,12 +252,15 @@ def _gpus() -> list[str]:
     return named[:count] if named[0] else [str(i) for i in range(count)]
 
 
-def _shares(jobs: int | None, threads: int | None, gpus: int, points: int) -> tuple[int, int]:
-    """(points at a time, threads of each): a point a GPU, else a point a core, unless the user says otherwise.
+def _shares(
+    jobs: int | None, threads: int | None, gpus: int, points: int, each: int = 1
+) -> tuple[int, int]:
+    """(points at a time, threads of each process): a point for every one of `gpus`, else a core for every process.
 
-    A point on more threads than it has cores waits at every step for a thread that does not run.
+    What the user says comes first; a point has `each` processes. One on more threads than it has cores waits at
+    every step for a thread that does not run.
     """
-    cores = len(os.sched_getaffinity(0))
+    cores = max(1, len(os.sched_getaffinity(0)) // each)
     jobs = jobs or gpus or max(1, cores // (threads or 1))
     jobs = min(jobs, max(points, 1))
     return jobs, threads or max(1, cores // jobs)

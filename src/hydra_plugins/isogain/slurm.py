@@ -93,8 +93,9 @@ class SlurmLauncher(Submitit or Launcher):
         jobs = self._submitted(job_overrides, initial_job_idx)
         ids = sorted({job.job_id.partition("_")[0] for job in jobs}, key=int)
         log.info(
-            "%d points in %s, SLURM job%s %s",
+            "%d point%s in %s, SLURM job%s %s",
             len(jobs),
+            "s" * (len(jobs) > 1),
             folder,
             "s" * (len(ids) > 1),
             " ".join(ids),

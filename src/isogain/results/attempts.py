@@ -1,10 +1,12 @@
 """What `attempts.jsonl` says of a run without a summary."""
 
 import json
-import os
-import socket
+import time
 from pathlib import Path
 from typing import Any
+
+from isogain.status.alive import process_alive, this_host
+from isogain.status.record import seconds
 
 
 def unfinished_status(folder: Path) -> str:
@@ -17,8 +19,10 @@ def unfinished_status(folder: Path) -> str:
         return str(last.get("status", "unfinished"))
     if last.get("event") == "preempted":
         return "preempted"
-    if last.get("event") == "start" and last.get("host") == socket.gethostname():
-        return "running" if _alive(last.get("pid")) else "lost"
+    if last.get("event") == "start" and this_host(last.get("host")):
+        pid, began = last.get("pid"), seconds(last.get("time"))
+        alive = isinstance(pid, int) and process_alive(pid, time.time() if began is None else began)
+        return "running" if alive else "lost"
     return "unfinished"
 
 
@@ -36,13 +40,3 @@ def last_event(path: Path) -> dict[str, Any]:
         if isinstance(event, dict):
             return event
     return {}
-
-
-def _alive(pid: Any) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, OverflowError, TypeError, ValueError):
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from isogain.status import command, shown, sweeps
 from isogain.status.shown import wrong
-from isogain.status.sweeps import GOES_ON, MISSING
+from isogain.status.states import GOES_ON, MISSING
 
 TOLD = """
 exit code: 0 nothing is missing and nothing goes on any more (what diverged is an outcome), 1 something

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from isogain.status.sweeps import MISSING, Run, Sweep
+from isogain.status.states import MISSING
+from isogain.status.sweeps import Run, Sweep
 
 # of the original command, what the new one says otherwise
 REPLACED = re.compile(

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from isogain.status.sweeps import STATES, Run, Sweep
+from isogain.status.states import STATES
+from isogain.status.sweeps import Run, Sweep
 
 LIMIT = re.compile(r"^  (max_steps|max_epochs): (-?\d+) *$", re.MULTILINE)
 

@@ -1,1 +1,0 @@
-"""Sweepers for Hydra, which looks for them in hydra_plugins alone."""

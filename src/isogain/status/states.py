@@ -1,0 +1,97 @@
+"""What a run can be, and what it is by its own record."""
+
+import time
+from typing import Any
+
+from isogain.status import alive
+from isogain.status.record import Record, seconds
+
+STATES = {  # what a run can be: in words, in the order in which one wants to know of it
+    "failed": "failed",
+    "lost": "lost",
+    "interrupted": "interrupted",
+    "unstarted": "never started",
+    "unknown": "unknown",
+    "diverged": "diverged",
+    "preempted": "preempted",
+    "running": "running",
+    "pending": "pending",
+    "done": "done",
+}
+MISSING = {"failed", "lost", "interrupted", "unstarted"}  # what is to be run again
+GOES_ON = {"preempted", "running", "pending", "unknown"}
+OF_STATUS = {
+    "finished": "done",
+    "diverged": "diverged",
+    "interrupted": "interrupted",
+    "failed": "failed",
+}
+
+
+def state_of(record: Record, queue: dict[str, str] | None) -> tuple[str, str]:
+    """State and reason of a run by its own record."""
+    last, summary = record.last, record.summary or {}
+    ended = summary or (last if last["event"] == "end" else {})
+    if last["event"] in ("start", "preempted"):
+        fate = _fate(record.starts[-1] if record.starts else {}, queue)
+        if fate in ("running", "queued"):
+            return _going_on(last, fate)
+        if not summary:
+            return ("unknown", _silence(record)) if fate == "unknown" else ("lost", _loss(last))
+    if not ended:
+        if not record.begun:
+            return "unstarted", ""
+        return "unknown", _silence(record)
+    if ended.get("status") == "finished" and not summary:
+        return "lost", "it finished, but its summary.json is gone or cannot be read"
+    return OF_STATUS.get(ended.get("status"), "unknown"), _line(ended.get("error", ""))
+
+
+def _going_on(last: dict[str, Any], fate: alive.Fate) -> tuple[str, str]:
+    if last["event"] == "preempted":
+        return "preempted", f"{last.get('signal', 'signal')}: saved at step {last.get('step')}"
+    if fate == "queued":
+        return "preempted", "its job waits in the queue again"
+    return "running", ""
+
+
+def _fate(start: dict[str, Any], queue: dict[str, str] | None) -> alive.Fate:
+    job, host, pid, began = (start.get(k) for k in ("slurm_job", "host", "pid", "time"))
+    here = alive.this_host(host) and isinstance(pid, int) and seconds(began) is not None
+    lives = here and alive.process_alive(pid, seconds(began))
+    if alive.is_job(job):
+        return "running" if queue is None and lives else alive.job_fate(job, queue)
+    return "unknown" if not here else "running" if lives else "gone"
+
+
+def _loss(last: dict[str, Any]) -> str:
+    if last["event"] == "preempted":
+        return f"stopped by {last.get('signal')} at step {last.get('step')}, and nothing will start it again"
+    return "its process or job is gone, and it never said that it ended"
+
+
+def _silence(record: Record) -> str:
+    start = record.starts[-1] if record.starts else {}
+    if alive.is_job(start.get("slurm_job")):
+        place = f"SLURM cannot be asked of job {start['slurm_job']}"
+    elif start:
+        place = f"on {start.get('host')}, which cannot be looked at from here"
+    else:
+        place = "it keeps no attempts.jsonl"
+    return f"{place}; last sign of life {_ago(record.sign_of_life)}"
+
+
+def _ago(then: float | None) -> str:
+    if then is None:
+        return "never"
+    minutes = max(0, time.time() - then) / 60
+    for unit, size in (("days", 1440), ("h", 60)):
+        if minutes >= 2 * size:
+            return f"{minutes / size:.0f} {unit} ago"
+    return f"{minutes:.0f} min ago"
+
+
+def _line(text: Any) -> str:
+    """The first line of an error, whatever it holds, without anything that a terminal would obey."""
+    first = (str(text).strip().splitlines() or [""])[0]
+    return "".join(c if c.isprintable() else "�" for c in first)
