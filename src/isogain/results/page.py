@@ -53,7 +53,7 @@ def figures(found: Study) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Every figure that the columns of the table allow; drawing one may still find that nothing was measured."""
     from isogain.plots import bands, fisher, gradients, grid, heatmap, learning, margin, means
 
-    table, by, against = found.table, tuple(found.by), tuple(found.against)
+    table, by, against = found.counted, tuple(found.by), tuple(found.against)
     for answer in found.answers:
         yield answer.metric, partial(means.means, table, by, against, answer.metric)
     yield "Learning curves", lambda: learning.learning(table, by + against)
@@ -75,11 +75,11 @@ def figures(found: Study) -> Iterator[tuple[str, Callable[[], Any]]]:
 def _pooled(figure: Callable[..., Any], found: Study) -> Any:
     """A panel a method, or one under each condition where a method's runs differ in size."""
     try:
-        return figure(found.table, tuple(found.by))
+        return figure(found.counted, tuple(found.by))
     except ValueError:
         if not found.against:
             raise
-        return figure(found.table, (*found.by, *found.against))
+        return figure(found.counted, (*found.by, *found.against))
 
 
 def inlined(figure: Any) -> str:
