@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from isogain.results.aggregate import check, grouped, label, numbers, seeds, spread, varied
+from isogain.results.aggregate import check, grouped, label, mixed, numbers, seeds, spread, varied
+
+ROUNDING = 1e-12  # relative: what differs by less is the same number, rounded
 
 
 def compared(
@@ -15,14 +17,16 @@ def compared(
 ) -> pd.DataFrame:
     """A row for every two methods (levels of `by`) under each condition (levels of `against`): first − second.
 
-    Pairs are runs that agree in all that varies; of one seed's pairs the mean difference counts once. n seeds, and
+    Pairs are runs that agree in all that varies, but the name of the experiment where each method has one; of one
+    seed's pairs the mean difference counts once. n seeds, and
     `unpaired` ones that only one of the two finished or neither; `difference` with low and high (t, 95 %), d_z its mean
     over its standard deviation (Cohen), p of the paired t test, p_wilcoxon of the signed rank test, and p_holm, p
     corrected for all rows of this table (Holm 1979).
     """
     by, against = list(by), list(against)
     check(table, [*by, *against, metric])
-    rest = [name for name in varied(table) if name not in (*by, *against)]
+    names = {"experiment"} - set(mixed(table, [*by, *against]))
+    rest = [name for name in varied(table) if name not in {*by, *against, *names}]
     rows = []
     for condition, cell in grouped(table, against):
         groups = [(label(by, levels), runs) for levels, runs in grouped(cell, by)]
@@ -58,8 +62,9 @@ def paired(difference: np.ndarray) -> dict[str, float]:
     nothing = {"d_z": np.nan, "p": np.nan, "p_wilcoxon": np.nan}
     if len(difference) < 2:
         return row | nothing
-    if np.ptp(difference) == 0:  # no spread to measure it by
-        return row | (nothing if difference[0] else {"d_z": 0.0, "p": 1.0, "p_wilcoxon": 1.0})
+    largest = abs(difference).max()
+    if np.ptp(difference) <= ROUNDING * largest:  # no spread to measure it by
+        return row | (nothing if largest else {"d_z": 0.0, "p": 1.0, "p_wilcoxon": 1.0})
     return row | {
         "d_z": found["mean"] / found["std"],
         "p": float(stats.ttest_1samp(difference, 0).pvalue),

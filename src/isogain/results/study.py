@@ -12,9 +12,9 @@ from isogain.results.aggregate import (
     better,
     check,
     label,
+    mixed,
     numbers,
     seeds,
-    varied,
 )
 from isogain.results.compare import compared
 from isogain.results.rounding import estimate
@@ -97,8 +97,8 @@ def notes(table: pd.DataFrame, by: Sequence[str]) -> list[str]:
     """How many runs there are and what became of them, and what a cell mixes."""
     counts = table["status"].value_counts()
     told = [f"{len(table)} runs: " + ", ".join(f"{n} {status}" for status, n in counts.items())]
-    if mixed := [k for k in varied(table) if k not in by]:
-        levels = ", ".join(f"{k} ({table[k].nunique(dropna=False)} values)" for k in mixed)
+    if within := mixed(table, by):
+        levels = ", ".join(f"{k} ({table[k].nunique(dropna=False)} values)" for k in within)
         told.append(f"a cell is a mean over {levels} too")
     options = [k for k in table.attrs.get("options", []) if k in table and k != "seed"]
     again = table.assign(seed=seeds(table)).duplicated(["seed", *options])
