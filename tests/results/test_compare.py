@@ -109,3 +109,18 @@ def test_sweeps_of_two_experiments_are_paired_by_seed_unless_one_method_is_in_bo
 def test_differences_that_are_equal_but_for_rounding_have_no_p_value():
     found = paired(np.array([0.3 - 0.1, 0.2, 0.7 - 0.5]))
     assert np.isnan(found["p"]) and found["difference"] == pytest.approx(0.2)
+
+
+def test_comparisons_with_one_method_are_the_others_minus_it_corrected_among_themselves():
+    rng = np.random.default_rng(0)
+    rows = [row for m in "abc" for row in three_seeds(m, 1, rng.normal(size=3))]
+    every = compared(runs(rows), ["reg"], [], "acc").set_index(["first", "second"])
+    some = compared(runs(rows), ["reg"], [], "acc", to="b").set_index("first")
+    assert some.index.tolist() == ["a", "c"] and set(some["second"]) == {"b"}
+    assert some.loc["a", "p"] == every.loc[("a", "b"), "p"]
+    assert some.loc["c", "difference"] == pytest.approx(-every.loc[("b", "c"), "difference"])
+    assert some["p_holm"].tolist() == pytest.approx(holm(some["p"].to_numpy()).tolist())
+    by_level = compared(runs(rows), ["reg", "gain"], [], "acc", to="b")
+    assert by_level["second"].tolist() == ["reg=b gain=1"] * 2
+    with pytest.raises(KeyError, match="--to d: no method of this name"):
+        compared(runs(rows), ["reg"], [], "acc", to="d")

@@ -54,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
     told.add_argument("--by", nargs="+", metavar="KEY", help="methods: groups or options")
     told.add_argument("--against", nargs="+", metavar="KEY", help="conditions to compare under")
     told.add_argument("--metric", nargs="+", default=[], help="columns of summary.json")
+    told.add_argument("--to", metavar="METHOD", help="compare with this one only: none, say")
     told.add_argument("--select", metavar="METRIC", help="what chooses the best (validation's)")
     told.add_argument(
         "--tune", nargs="+", default=[], metavar="KEY", help="options of which a cell has its best"
@@ -85,7 +86,7 @@ def _report(options: argparse.Namespace) -> None:
     if options.by or options.against:
         against = options.against or []
         by = options.by or [key for key in by if key not in against]
-    found = study(table, by, against, options.metric, options.select, options.tune)
+    found = study(table, by, against, options.metric, options.select, options.tune, options.to)
     written = _write(found, options)  # first: who reads the rest may stop reading
     print(markdown(found, TOLD))
     for path in written:

@@ -11,9 +11,11 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from isogain.results.aggregate import grouped, label
 from isogain.results.study import Study
 from isogain.results.text import parts, printable
 
+DEPTH_GAIN = {"model.depth", "init.gain"}
 LARGE = 1500  # kB: of figures that many curves make too large as SVG, a PNG is taken
 
 
@@ -58,8 +60,13 @@ def figures(found: Study) -> Iterator[tuple[str, Callable[[], Any]]]:
         yield answer.metric, partial(means.means, table, by, against, answer.metric)
     yield "Learning curves", lambda: learning.learning(table, by + against)
     metric = found.answers[0].metric if found.answers else "test/acc"
-    if {"model.depth", "init.gain"} <= _varied(table):
-        yield "Depth and gain", lambda: grid.grid(table, metric=metric)
+    if DEPTH_GAIN <= _varied(table):
+        methods = [key for key in by if key not in DEPTH_GAIN]
+        for levels, runs in grouped(table, methods):
+            title = (
+                f"Depth and gain {label(methods, levels)}".strip() if methods else "Depth and gain"
+            )
+            yield printable(title), partial(grid.grid, runs, metric=metric)
     if "reg.margin" in _varied(table):
         yield "Margin", lambda: margin.margin(table, metric=metric)
     for title, figure in {

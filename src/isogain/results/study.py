@@ -55,9 +55,11 @@ def study(
     metrics: Sequence[str] = (),
     select: str | None = None,
     tune: Sequence[str] = (),
+    to: str | None = None,
 ) -> Study:
     """Aggregate and compare; `select` is the metric that chooses the best cell, and the value of each option of `tune`
-    that counts in a cell. Without metrics the first of METRICS that there is. Raises KeyError and ValueError.
+    that counts in a cell. `to` as in compared(). Without metrics the first of METRICS that there is. Raises KeyError
+    and ValueError.
     """
     check(table, [*by, *against])
     metrics = list(metrics) or [m for m in METRICS if m in table][:1]
@@ -73,7 +75,7 @@ def study(
     answers = []
     for metric in metrics:
         cells = aggregated(counted, [*by, *against], metric)
-        pairs = compared(counted, by, against, metric)
+        pairs = compared(counted, by, against, metric, to)
         chosen = _best(counted, cells, [*by, *against], metric, select or _selector(table, metric))
         for i, key in enumerate(choices, len(by) + len(against)):
             cells.insert(i, key, choices[key])
