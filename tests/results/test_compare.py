@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from isogain.results.aggregate import mixed
 from isogain.results.compare import compared, holm, paired
 
 
@@ -91,3 +92,35 @@ def test_a_match_that_only_one_method_has_is_no_pair():
     rows = three_seeds("a", 1, [1, 2, 3]) + three_seeds("b", 2, [0, 0, 0])
     (found,) = compared(runs(rows), ["reg"], [], "acc").to_dict("records")
     assert found["n"] == 0 and found["unpaired"] == 3
+
+
+def test_sweeps_of_two_experiments_are_paired_by_seed_unless_one_method_is_in_both():
+    found = runs(three_seeds("a", 1, [0.5, 0.6, 0.7]) + three_seeds("b", 1, [0.7, 0.9, 0.8]))
+    found["experiment"] = ["x"] * 3 + ["x/references"] * 3
+    (pair,) = compared(found, ["reg"], [], "acc").to_dict("records")
+    assert pair["n"] == 3 and pair["difference"] == pytest.approx(-0.2)
+    assert mixed(found, ["reg"]) == []
+    found.loc[5, "experiment"] = "x"
+    (pair,) = compared(found, ["reg"], [], "acc").to_dict("records")
+    assert mixed(found, ["reg"]) == ["experiment"]
+    assert pair["n"] == 1 and pair["difference"] == pytest.approx(-0.1)
+
+
+def test_differences_that_are_equal_but_for_rounding_have_no_p_value():
+    found = paired(np.array([0.3 - 0.1, 0.2, 0.7 - 0.5]))
+    assert np.isnan(found["p"]) and found["difference"] == pytest.approx(0.2)
+
+
+def test_comparisons_with_one_method_are_the_others_minus_it_corrected_among_themselves():
+    rng = np.random.default_rng(0)
+    rows = [row for m in "abc" for row in three_seeds(m, 1, rng.normal(size=3))]
+    every = compared(runs(rows), ["reg"], [], "acc").set_index(["first", "second"])
+    some = compared(runs(rows), ["reg"], [], "acc", to="b").set_index("first")
+    assert some.index.tolist() == ["a", "c"] and set(some["second"]) == {"b"}
+    assert some.loc["a", "p"] == every.loc[("a", "b"), "p"]
+    assert some.loc["c", "difference"] == pytest.approx(-every.loc[("b", "c"), "difference"])
+    assert some["p_holm"].tolist() == pytest.approx(holm(some["p"].to_numpy()).tolist())
+    by_level = compared(runs(rows), ["reg", "gain"], [], "acc", to="b")
+    assert by_level["second"].tolist() == ["reg=b gain=1"] * 2
+    with pytest.raises(KeyError, match="--to d: no method of this name"):
+        compared(runs(rows), ["reg"], [], "acc", to="d")

@@ -68,25 +68,34 @@ class Curves:
             self._offset = len(head) + 1
         if not lines:
             return
-        self._last = {}  # it is the first of these lines, as it is by now
-        for row in csv.reader(line.decode() for line in lines):
-            for name, value in self._last.items():
-                self._add(name, value)
-            self._last = self._numbers(row)
+        rows = list(csv.reader(line.decode() for line in lines))
+        last, step = self._numbers(rows[-1])
+        for name, (steps, values) in self._columns(
+            rows[:-1]
+        ).items():  # nothing is kept of a broken table
+            known = self._points.setdefault(name, (array("d"), array("d")))
+            known[0].extend(steps)
+            known[1].extend(values)
+            if len(values := known[1]) > 2 * KEPT:
+                fewer = thinned((list(known[0]), list(values)), KEPT)
+                self._points[name] = array("d", fewer[0]), array("d", fewer[1])
+        self._last, self.step = last, step
         self._offset += sum(len(line) + 1 for line in lines[:-1])
 
-    def _numbers(self, row: Sequence[str]) -> dict[str, float]:
-        found = {n: float(text) for n, text in zip(self.columns, row, strict=False) if text}
-        self.step = found.pop("step")
+    def _columns(self, rows: Sequence[Sequence[str]]) -> dict[str, Curve]:
+        """Column by column, which is faster than row by row: thousands of files are read at once."""
+        at = self.columns.index("step")
+        steps = [float(row[at]) for row in rows]
+        found = {}
+        for i, name in enumerate(self.columns):
+            known = [k for k, row in enumerate(rows) if i < len(row) and row[i]]
+            if known and i != at:
+                found[name] = [steps[k] for k in known], [float(rows[k][i]) for k in known]
         return found
 
-    def _add(self, name: str, value: float) -> None:
-        steps, values = self._points.setdefault(name, (array("d"), array("d")))
-        steps.append(self.step)
-        values.append(value)
-        if len(values) > 2 * KEPT:
-            fewer = thinned((list(steps), list(values)), KEPT)
-            self._points[name] = array("d", fewer[0]), array("d", fewer[1])
+    def _numbers(self, row: Sequence[str]) -> tuple[dict[str, float], float]:
+        found = {n: float(text) for n, text in zip(self.columns, row, strict=False) if text}
+        return found, found.pop("step")
 
 
 def thinned(curve: Curve, points: int) -> Curve:

@@ -6,6 +6,7 @@ from typing import Any
 
 from isogain.board import spectra
 from isogain.board.curves import Curve, Curves, thinned
+from isogain.board.masks import masked
 from isogain.board.plain import plain
 from isogain.results.reading import Run, missing, read
 
@@ -15,11 +16,14 @@ Mark = tuple[int, int, int]  # of a file: another one where its content is anoth
 
 
 class Entry:
-    """What a run is (`run`), what it has measured so far, and which of its files cannot be read (`problems`)."""
+    """What a run is (`run`; `options` as a page may show them), what it has measured so far, and which of its files
+    cannot be read (`problems`).
+    """
 
     def __init__(self, number: int, path: Path) -> None:
         self.number, self.path = number, path
         self.run: Run
+        self.options: dict[str, Any] = {}
         self.fate = ("unknown", "")  # state and reason, of a run that has not said how it ended
         self.metrics = Curves(path / "metrics.csv")
         self.problems: dict[str, str] = {}  # file -> why
@@ -32,6 +36,7 @@ class Entry:
         marks = tuple(_mark(self.path / name) for name in DESCRIBE)
         if marks[0] is None or marks != self._described:
             self.run = read(self.path, ordered) if self.path.is_dir() else missing(ordered or [])
+            self.options = masked(self.run.choices | self.run.config | self.run.choices)
         self._described = marks
 
     def measure(self) -> None:

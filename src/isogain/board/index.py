@@ -51,6 +51,12 @@ class Index:
         below = os.path.basename(os.path.abspath(self.folder)) if below == "." else below
         return os.fsencode(below).decode(errors="replace")
 
+    def _title(self) -> str:
+        """The folder as it was said: a page that is mailed need not tell where on a machine it lies."""
+        nameless = self.folder.name in ("", "..")
+        said = os.path.abspath(self.folder) if nameless else self.folder
+        return os.fsencode(said).decode(errors="replace")
+
     def _look(self) -> None:
         """Find new runs and describe those that have changed, unless that was done within FRESH seconds."""
         if time.monotonic() - self._looked < FRESH:
@@ -90,7 +96,7 @@ class Index:
         metrics = {name for entry in entries for name in entry.metrics.columns} - {"step", "epoch"}
         return plain(
             {
-                "folder": os.fsencode(os.path.abspath(self.folder)).decode(errors="replace"),
+                "folder": self._title(),
                 "said": said,
                 "options": options,
                 "results": results,
@@ -103,7 +109,6 @@ class Index:
     def _row(
         self, entry: Entry, options: list[str], results: list[str], latest: dict[str, Any]
     ) -> dict[str, Any]:
-        options_of = masked(entry.run.config | entry.run.choices)
         run = entry.run
         status, reason = (run.status, run.error) if run.status in OVER else entry.fate
         return {
@@ -113,7 +118,7 @@ class Index:
             "error": masked_text(reason or run.error),
             "problems": entry.problems,
             "step": latest.get("steps", entry.metrics.step or None),
-            "values": [options_of.get(k) for k in options] + [latest.get(k) for k in results],
+            "values": [entry.options.get(k) for k in options] + [latest.get(k) for k in results],
         }
 
     def _curves(self, metric: str) -> dict[str, Any]:
@@ -142,7 +147,7 @@ class Index:
             "curves": {name: entry.curve(name, POINTS) for name in names},
             "heat_maps": entry.heat_maps(),
             "profile": entry.profile(),
-            "config": masked(entry.run.choices | entry.run.config),
+            "config": entry.options,
             "summary": masked(entry.latest()),
             "log": masked_text(entry.log_tail()),
         }

@@ -28,6 +28,8 @@ def masked(node: Any) -> Any:
 
 def masked_text(text: str) -> str:
     """A text without the environment's secrets, and without what it assigns to a name that is_secret."""
+    if not text:
+        return text
     for secret in environment():
         text = text.replace(secret, MASK)
     return ASSIGNED.sub(rf"\g<1>{MASK}", text)

@@ -39,13 +39,17 @@ def pearson(x: np.ndarray, y: np.ndarray) -> float:
 
 @styled
 def fisher(table: pd.DataFrame, by: tuple[str, ...] = (), metric: str | None = None) -> Any:
-    """A point a run and step, on logarithmic axes; ρ of the values and of their logarithms in the title."""
+    """A point a run and step, on logarithmic axes; ρ of the values and of their logarithms in the title, a group's own
+    beside its name.
+    """
     names = [metric] if metric else [f"fisher_{kind}/lambda_max" for kind in KINDS]
     metric = next((name for name in names if name in table), names[0])
     found = points(table, metric)
     figure, (axes,) = page(height=3.4)
     for i, (name, runs) in enumerate(groups(table, by).items()):
         here = found.table[found.table["folder"].isin(runs["folder"])]
+        own = pearson(here["x"].to_numpy(), here["y"].to_numpy())
+        name += f" (ρ = {own:.3f})" if by and np.isfinite(own) else ""
         look = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
         axes.plot(
             here["x"],

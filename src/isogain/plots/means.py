@@ -7,7 +7,7 @@ import pandas as pd
 
 from isogain.plots.runs import axis_label
 from isogain.plots.style import line, page, styled, text, within_range, wrapped
-from isogain.results.aggregate import aggregated, grouped, label, per_seed
+from isogain.results.aggregate import aggregated, grouped, label, per_seed, plain
 
 MOST = 40  # conditions, from which on their names do not fit
 
@@ -32,7 +32,8 @@ def means(
         names = [label(against, row) for row in cells[list(against)].itertuples(index=False)]
         at = np.array([conditions.index(name) for name in names], dtype=float)
         at += 0.5 * ((i + 0.5) / len(named) - 0.5)
-        _draw(axes, at, cells, line(i), text(label(by, levels)) if by else "mean and 95 % interval")
+        name = ", ".join(map(plain, levels)) or "mean and 95 % interval"
+        _draw(axes, at, cells, line(i), wrapped(text(name), 60))
         for x, (_, cell) in zip(at, grouped(runs, against), strict=True):
             values = per_seed(cell, metric)
             axes.plot(
@@ -48,7 +49,9 @@ def means(
     axes.set(xlabel=text(", ".join(against)), ylabel=axis_label(metric))
     within_range(axes, metric)
     told = f"{text(', '.join(by))}: mean and 95 % interval; –: a seed" if by else "–: a seed"
-    figure.legend(loc="outside lower center", ncols=4, frameon=False, title=told)
+    longest = max(len(", ".join(map(plain, levels))) for levels, _ in named)
+    columns = max(1, min(4, 80 // (longest + 6)))
+    figure.legend(loc="outside lower center", ncols=columns, frameon=False, title=wrapped(told, 76))
     return figure
 
 

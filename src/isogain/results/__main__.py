@@ -54,7 +54,11 @@ def parser() -> argparse.ArgumentParser:
     told.add_argument("--by", nargs="+", metavar="KEY", help="methods: groups or options")
     told.add_argument("--against", nargs="+", metavar="KEY", help="conditions to compare under")
     told.add_argument("--metric", nargs="+", default=[], help="columns of summary.json")
+    told.add_argument("--to", metavar="METHOD", help="compare with this one only: none, say")
     told.add_argument("--select", metavar="METRIC", help="what chooses the best (validation's)")
+    told.add_argument(
+        "--tune", nargs="+", default=[], metavar="KEY", help="options of which a cell has its best"
+    )
     told.add_argument("--out", type=Path, metavar="DIR", help="a folder for everything below")
     for kind, what in {
         "markdown": "what is printed",
@@ -72,17 +76,17 @@ def _report(options: argparse.Namespace) -> None:
     from isogain.results.table import runs
     from isogain.results.text import markdown
 
-    asked = [key for keys in (options.by, options.against) for key in keys or []]
+    asked = [key for keys in (options.by, options.against, options.tune) for key in keys or []]
     table = runs(*options.folders, keep=asked)
     if not len(table):
         skipped = table.attrs["skipped"]
         told = f" ({len(skipped)} not read: {next(iter(skipped.items()))})" if skipped else ""
         raise ValueError(f"{', '.join(map(str, options.folders))}: no run folder in it{told}")
-    by, against = methods(table)
+    by, against = ([k for k in keys if k not in options.tune] for keys in methods(table))
     if options.by or options.against:
         against = options.against or []
         by = options.by or [key for key in by if key not in against]
-    found = study(table, by, against, options.metric, options.select)
+    found = study(table, by, against, options.metric, options.select, options.tune, options.to)
     written = _write(found, options)  # first: who reads the rest may stop reading
     print(markdown(found, TOLD))
     for path in written:

@@ -81,6 +81,15 @@ def varied(table: pd.DataFrame) -> list[str]:
     return [k for k in [*said, *groups] if table[k].nunique(dropna=False) > 1]
 
 
+def mixed(table: pd.DataFrame, by: Sequence[str]) -> list[str]:
+    """What varies within a cell, the runs that agree in `by`."""
+    rest = [k for k in varied(table) if k not in by]
+    if not by or not rest:
+        return rest
+    within = table.groupby(list(by), dropna=False)[rest].nunique(dropna=False).max()
+    return [k for k in rest if within[k] > 1]
+
+
 def methods(table: pd.DataFrame) -> tuple[list[str], list[str]]:
     """What to compare where nobody says: the first group that varies, or the first option, against the others.
 

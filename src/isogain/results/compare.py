@@ -7,33 +7,78 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from isogain.results.aggregate import check, grouped, label, numbers, seeds, spread, varied
+from isogain.names import nearest
+from isogain.results.aggregate import (
+    check,
+    grouped,
+    label,
+    mixed,
+    numbers,
+    plain,
+    seeds,
+    spread,
+    varied,
+)
+
+ROUNDING = 1e-12  # relative: what differs by less is the same number, rounded
 
 
 def compared(
-    table: pd.DataFrame, by: Sequence[str], against: Sequence[str], metric: str
+    table: pd.DataFrame,
+    by: Sequence[str],
+    against: Sequence[str],
+    metric: str,
+    to: str | None = None,
 ) -> pd.DataFrame:
     """A row for every two methods (levels of `by`) under each condition (levels of `against`): first − second.
 
-    Pairs are runs that agree in all that varies; of one seed's pairs the mean difference counts once. n seeds, and
-    `unpaired` ones that only one of the two finished or neither; `difference` with low and high (t, 95 %), d_z its mean
-    over its standard deviation (Cohen), p of the paired t test, p_wilcoxon of the signed rank test, and p_holm, p
-    corrected for all rows of this table (Holm 1979).
+    Pairs are runs that agree in all that varies, but the name of the experiment where each method has one; of one
+    seed's pairs the mean difference counts once. n seeds, and `unpaired` ones that only one of the two finished or
+    neither; `difference` with low and high (t, 95 %), d_z its mean over its standard deviation (Cohen), p of the paired
+    t test, p_wilcoxon of the signed rank test, and p_holm, p corrected for all rows of this table (Holm 1979).
+
+    With `to`, a method by its label or by its level of by[0], only comparisons with it: other − to. Raises KeyError.
     """
     by, against = list(by), list(against)
     check(table, [*by, *against, metric])
-    rest = [name for name in varied(table) if name not in (*by, *against)]
+    if to is not None:
+        _check_method(table, by, to)
+    bundle = {"experiment"} - set(mixed(table, [*by, *against]))
+    rest = [name for name in varied(table) if name not in {*by, *against, *bundle}]
     rows = []
     for condition, cell in grouped(table, against):
-        groups = [(label(by, levels), runs) for levels, runs in grouped(cell, by)]
-        for (first, one), (second, other) in combinations(groups, 2):
+        for (first, one), (second, other) in _two_by_two(grouped(cell, by), by, to):
             difference, asked = differences(one, other, rest, metric)
-            row = dict(zip(against, condition, strict=True)) | {"first": first, "second": second}
+            names = {"first": label(by, first), "second": label(by, second)}
+            row = dict(zip(against, condition, strict=True)) | names
             rows.append(row | paired(difference) | {"unpaired": asked - len(difference)})
     found = pd.DataFrame(rows)
     if len(found):
         found["p_holm"] = holm(found["p"].to_numpy())
     return found
+
+
+def _two_by_two(
+    groups: list[tuple[tuple, pd.DataFrame]], by: Sequence[str], to: str | None
+) -> list[tuple]:
+    """Every two methods, or every other with `to`, in whose own rows what is `to` too comes in its order."""
+    if to is None:
+        return list(combinations(groups, 2))
+    asked = [_is(levels, by, to) for levels, _ in groups]
+    pairs = combinations(range(len(groups)), 2)
+    swapped = ((j, i) if asked[i] and not asked[j] else (i, j) for i, j in pairs)
+    return [(groups[i], groups[j]) for i, j in swapped if asked[j]]
+
+
+def _is(levels: tuple, by: Sequence[str], method: str) -> bool:
+    return method in (label(by, levels), plain(levels[0]))
+
+
+def _check_method(table: pd.DataFrame, by: Sequence[str], method: str) -> None:
+    levels = [levels for levels, _ in grouped(table, by)] if by else []
+    if not any(_is(one, by, method) for one in levels):
+        known = [label(by, one) for one in levels]
+        raise KeyError(f"--to {method}: no method of this name; {nearest(method, known)}")
 
 
 def differences(
@@ -58,8 +103,9 @@ def paired(difference: np.ndarray) -> dict[str, float]:
     nothing = {"d_z": np.nan, "p": np.nan, "p_wilcoxon": np.nan}
     if len(difference) < 2:
         return row | nothing
-    if np.ptp(difference) == 0:  # no spread to measure it by
-        return row | (nothing if difference[0] else {"d_z": 0.0, "p": 1.0, "p_wilcoxon": 1.0})
+    largest = abs(difference).max()
+    if np.ptp(difference) <= ROUNDING * largest:  # no spread to measure it by
+        return row | (nothing if largest else {"d_z": 0.0, "p": 1.0, "p_wilcoxon": 1.0})
     return row | {
         "d_z": found["mean"] / found["std"],
         "p": float(stats.ttest_1samp(difference, 0).pvalue),

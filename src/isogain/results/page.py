@@ -11,9 +11,11 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from isogain.results.aggregate import grouped, label
 from isogain.results.study import Study
 from isogain.results.text import parts, printable
 
+DEPTH_GAIN = {"model.depth", "init.gain"}
 LARGE = 1500  # kB: of figures that many curves make too large as SVG, a PNG is taken
 
 
@@ -53,13 +55,18 @@ def figures(found: Study) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Every figure that the columns of the table allow; drawing one may still find that nothing was measured."""
     from isogain.plots import bands, fisher, gradients, grid, heatmap, learning, margin, means
 
-    table, by, against = found.table, tuple(found.by), tuple(found.against)
+    table, by, against = found.counted, tuple(found.by), tuple(found.against)
     for answer in found.answers:
         yield answer.metric, partial(means.means, table, by, against, answer.metric)
     yield "Learning curves", lambda: learning.learning(table, by + against)
     metric = found.answers[0].metric if found.answers else "test/acc"
-    if {"model.depth", "init.gain"} <= _varied(table):
-        yield "Depth and gain", lambda: grid.grid(table, metric=metric)
+    if DEPTH_GAIN <= _varied(table):
+        methods = [key for key in by if key not in DEPTH_GAIN]
+        for levels, runs in grouped(table, methods):
+            title = (
+                f"Depth and gain {label(methods, levels)}".strip() if methods else "Depth and gain"
+            )
+            yield printable(title), partial(grid.grid, runs, metric=metric)
     if "reg.margin" in _varied(table):
         yield "Margin", lambda: margin.margin(table, metric=metric)
     for title, figure in {
@@ -75,11 +82,11 @@ def figures(found: Study) -> Iterator[tuple[str, Callable[[], Any]]]:
 def _pooled(figure: Callable[..., Any], found: Study) -> Any:
     """A panel a method, or one under each condition where a method's runs differ in size."""
     try:
-        return figure(found.table, tuple(found.by))
+        return figure(found.counted, tuple(found.by))
     except ValueError:
         if not found.against:
             raise
-        return figure(found.table, (*found.by, *found.against))
+        return figure(found.counted, (*found.by, *found.against))
 
 
 def inlined(figure: Any) -> str:

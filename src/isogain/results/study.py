@@ -12,12 +12,13 @@ from isogain.results.aggregate import (
     better,
     check,
     label,
+    mixed,
     numbers,
     seeds,
-    varied,
 )
 from isogain.results.compare import compared
 from isogain.results.rounding import estimate
+from isogain.results.tuning import tuned
 
 METRICS = ("test/acc", "test/loss", "val/acc", "val/loss", "train/loss")  # the first there is
 
@@ -34,13 +35,17 @@ class Answer(NamedTuple):
 
 
 class Study(NamedTuple):
-    """The runs, how they were grouped, an answer a metric, and what a reader has to know about the runs."""
+    """The runs, how they were grouped, an answer a metric, what a reader has to know about the runs, which of them
+    count (all, or what was tuned leaves), and the options of which each cell has its best value.
+    """
 
     table: pd.DataFrame
     by: list[str]
     against: list[str]
     answers: list[Answer]
     notes: list[str]
+    counted: pd.DataFrame
+    tune: list[str]
 
 
 def study(
@@ -49,32 +54,53 @@ def study(
     against: Sequence[str] = (),
     metrics: Sequence[str] = (),
     select: str | None = None,
+    tune: Sequence[str] = (),
+    to: str | None = None,
 ) -> Study:
-    """Aggregate and compare; `select` is the metric that chooses the best cell. Without metrics the first of METRICS
-    that there is. Raises KeyError and ValueError.
+    """Aggregate and compare; `select` is the metric that chooses the best cell, and the value of each option of `tune`
+    that counts in a cell. `to` as in compared(). Without metrics the first of METRICS that there is. Raises KeyError
+    and ValueError.
     """
     check(table, [*by, *against])
     metrics = list(metrics) or [m for m in METRICS if m in table][:1]
     for name in [*metrics, *([select] if select else [])]:
         _check_numbers(table, name)
-    answers = []
-    for metric in metrics:
-        cells = aggregated(table, [*by, *against], metric)
-        pairs = compared(table, by, against, metric)
-        chosen = _best(table, cells, [*by, *against], metric, select or _selector(table, metric))
-        answers.append(Answer(metric, cells, pairs, chosen))
-    told = notes(table, [*by, *against])
+    told, counted, choices = notes(table, [*by, *against, *tune]), table, pd.DataFrame()
     if not metrics:
         told.append(f"no run has a result yet: none of {', '.join(METRICS)}")
-    return Study(table, list(by), list(against), answers, told)
+    elif tune:
+        chooser = select or _selector(table, metrics[0])
+        counted, choices = tuned(table, [*by, *against], tune, chooser)
+        told += _chosen(choices, chooser)
+    answers = []
+    for metric in metrics:
+        cells = aggregated(counted, [*by, *against], metric)
+        pairs = compared(counted, by, against, metric, to)
+        chosen = _best(counted, cells, [*by, *against], metric, select or _selector(table, metric))
+        for i, key in enumerate(choices, len(by) + len(against)):
+            cells.insert(i, key, choices[key])
+        answers.append(Answer(metric, cells, pairs, chosen))
+    return Study(table, list(by), list(against), answers, told, counted, list(choices))
+
+
+def _chosen(choices: pd.DataFrame, select: str) -> list[str]:
+    """How options were chosen; `select` itself was then the best of several and looks better than it is."""
+    how = "largest" if better(select) > 0 else "least"
+    keys = ", ".join(choices)
+    told = (
+        f"a cell has the {keys} with the {how} mean {select}, of those at which most seeds have one"
+    )
+    if not (nothing := int((choices == "all").all(axis=1).sum())):
+        return [told]
+    return [told, f"in {nothing} of {len(choices)} cells none has: they are means over all {keys}"]
 
 
 def notes(table: pd.DataFrame, by: Sequence[str]) -> list[str]:
     """How many runs there are and what became of them, and what a cell mixes."""
     counts = table["status"].value_counts()
     told = [f"{len(table)} runs: " + ", ".join(f"{n} {status}" for status, n in counts.items())]
-    if mixed := [k for k in varied(table) if k not in by]:
-        levels = ", ".join(f"{k} ({table[k].nunique(dropna=False)} values)" for k in mixed)
+    if within := mixed(table, by):
+        levels = ", ".join(f"{k} ({table[k].nunique(dropna=False)} values)" for k in within)
         told.append(f"a cell is a mean over {levels} too")
     options = [k for k in table.attrs.get("options", []) if k in table and k != "seed"]
     again = table.assign(seed=seeds(table)).duplicated(["seed", *options])

@@ -7,11 +7,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from isogain.results.aggregate import label, plain
+from isogain.results.aggregate import label, plain, varied
 from isogain.results.rounding import estimate, interval, rounded
 from isogain.results.study import Answer, Study
 
 SYMBOLS = {"±": r"$\pm$", "−": "$-$", "–": "--", "…": r"\ldots{}"}
+SAID = 4  # options of a run that went wrong: its folder has them all
 WIDE = 6  # conditions, from which on a cell gets a row of its own
 MEAN = "mean over n seeds ± half the width of its 95 % interval (t)"
 TESTS = (
@@ -66,11 +67,13 @@ def _rest(table: pd.DataFrame, told: int | None) -> list[str]:
 
 
 def wrong(table: pd.DataFrame, told: int | None = None) -> pd.DataFrame:
-    """The runs that are no result, each with its reason."""
-    bad = table[~table["status"].isin(NOT_TOLD)][["folder", "status", "error"]]
+    """The runs that are no result, each with what it was told and its reason."""
+    said = [*varied(table)[:SAID], "seed"]
+    bad = table[~table["status"].isin(NOT_TOLD)][["folder", *said, "status", "error"]]
+    bad[said] = bad[said].map(plain)
     if told is None or len(bad) <= told:
         return bad
-    rest = {"folder": f"and {len(bad) - told} more", "status": "", "error": ""}
+    rest = dict.fromkeys(bad, "") | {"folder": f"and {len(bad) - told} more"}
     return pd.concat([bad[:told], pd.DataFrame([rest])])
 
 
@@ -78,8 +81,8 @@ def cells(found: Study, answer: Answer) -> pd.DataFrame:
     """A row a method and a column a condition, or a row a cell where that gets too wide."""
     table = answer.cells
     names = [label(found.against, row) for row in table[found.against].itertuples(index=False)]
-    if not found.against or len(set(names)) > WIDE:
-        return _long(table, [*found.by, *found.against])
+    if not found.against or found.tune or len(set(names)) > WIDE:
+        return _long(table, [*found.by, *found.against, *found.tune])
     text = [f"{estimate(row)} ({_runs(row)})" for _, row in table.iterrows()]
     heads = [f"{', '.join(found.against)} = {n}" if len(found.against) == 1 else n for n in names]
     wide = table[found.by].map(plain).assign(head=heads, text=text)

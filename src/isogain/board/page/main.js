@@ -144,7 +144,11 @@ async function drawCharts(groups, turn) {
   fill(places.gradients, first, last, ends);
 }
 
+let looking = false; // one look at a time: of thousands of runs a look may take longer than EVERY, and must not be overtaken
+
 async function look() {
+  if (looking) return;
+  looking = true;
   try {
     const table = await answer("runs");
     if (table === null) throw new Error("no answer");
@@ -165,7 +169,7 @@ async function look() {
     places.live.textContent = "No answer from python -m isogain.board: what you see is the latest that it said.";
     if (!(error instanceof TypeError && inlined.live)) console.error(error); // fetch says so where nobody listens
   } finally {
-    glancing = false;
+    glancing = looking = false;
   }
 }
 
