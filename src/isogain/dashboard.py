@@ -80,9 +80,13 @@ def _heat_maps() -> Any:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Create a workspace at Weights & Biases with learning curves by regulariser, isometry, gradients by layer,
-    depth × gain, and the spectra's heat maps; exit code 1 with a line on an error.
+    depth × gain, and the spectra's heat maps.
     """
-    parser = argparse.ArgumentParser(prog="python -m isogain.dashboard", description=main.__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m isogain.dashboard",
+        description=main.__doc__,
+        epilog="exit code: 0, or 1 with a line that says what is wrong",
+    )
     parser.add_argument("--project", required=True, help="logger.project of the runs")
     parser.add_argument("--entity", help="user or team; yours by default")
     parser.add_argument("--name", default=NAME, help=f"of the workspace; {NAME} by default")

@@ -1,6 +1,7 @@
 """`python -m isogain.sync FOLDER`: upload to Weights & Biases what offline runs left on the disk, once each."""
 
 import argparse
+import inspect
 import os
 import subprocess
 import sys
@@ -55,11 +56,13 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     told = argparse.ArgumentParser(
         prog="python -m isogain.sync",
-        description=main.__doc__,
+        description=inspect.cleandoc(main.__doc__),
         epilog=TOLD,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    told.add_argument("folder", type=Path, help="a sweep's folder, a run's, or one above them")
+    told.add_argument(
+        "folder", type=Path, metavar="FOLDER", help="a sweep's folder, a run's, or one above them"
+    )
     told.add_argument(
         "--lost-after",
         type=float,

@@ -9,18 +9,25 @@ from isogain.errors import UserError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Show all runs of a folder on a local page, live while they run; Ctrl-C ends it.
-
-    Exit code 1 with a line on an error.
-    """
-    parser = argparse.ArgumentParser(prog="python -m isogain.board", description=main.__doc__)
-    parser.add_argument(
-        "folder", type=Path, help="a sweep, a run, or any folder with runs below it"
+    """Show all runs below FOLDER on a local page, live while they run; Ctrl-C ends it."""
+    parser = argparse.ArgumentParser(
+        prog="python -m isogain.board",
+        description=main.__doc__,
+        epilog="exit code: 0, or 1 with a line that says what is wrong",
     )
     parser.add_argument(
-        "--port", type=_port, default=0, help="on 127.0.0.1; any free one by default"
+        "folder", type=Path, metavar="FOLDER", help="a sweep's folder, a run's, or one above them"
     )
-    parser.add_argument("--static", type=Path, metavar="FILE.html", help="write the page to a file")
+    parser.add_argument(
+        "--port",
+        type=_port,
+        default=0,
+        metavar="N",
+        help="on 127.0.0.1; any free one by default",
+    )
+    parser.add_argument(
+        "--static", type=Path, metavar="FILE", help="write the page to a file instead"
+    )
     options = parser.parse_args(arguments)
     try:
         if not options.folder.is_dir():

@@ -25,11 +25,17 @@ WIDTH = max(map(len, FIGURES))
 EXAMPLES = "figures:\n" + "\n".join(
     f"  {name:<{WIDTH}}  {what}" for name, (_, what) in FIGURES.items()
 )
+EXAMPLES += """
+
+  python -m isogain.plots sweep --figure heatmap --by reg --out heatmap.png
+
+exit code: 0, or 1 with a line that says what is wrong
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draw one figure from all runs below FOLDER; --by pools the runs that agree in its keys, otherwise each run is
-    drawn alone. Exit code 1 with a line on an error.
+    drawn alone.
     """
     options = parser().parse_args(arguments)
     try:
@@ -54,16 +60,40 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    told.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="looked through")
-    told.add_argument("--figure", choices=FIGURES, default="training", help="default: training")
-    told.add_argument("--out", type=Path, default=Path("figure.png"), help="png, svg or pdf")
+    told.add_argument(
+        "folders",
+        nargs="+",
+        type=Path,
+        metavar="FOLDER",
+        help="a sweep's folder, a run's, or one above them",
+    )
+    told.add_argument(
+        "--figure",
+        choices=FIGURES,
+        default="training",
+        metavar="NAME",
+        help="one of those below; training by default",
+    )
+    told.add_argument(
+        "--out",
+        type=Path,
+        default=Path("figure.png"),
+        metavar="FILE",
+        help="png, svg or pdf; figure.png by default",
+    )
     told.add_argument("--by", nargs="+", metavar="KEY", help="a panel or curve a level of these")
     told.add_argument("--against", nargs="+", metavar="KEY", help="means: to the right")
-    told.add_argument("--metric", help="a column of summary.json; learning: of metrics.csv")
-    told.add_argument("--rows", metavar="KEY", help="grid: upwards, default model.depth")
-    told.add_argument("--columns", metavar="KEY", help="grid: to the right, default init.gain")
-    told.add_argument("--curve", help="grid: column of metrics.csv, default train/acc")
-    told.add_argument("--reach", type=float, help="grid: the value of it to wait for")
+    told.add_argument(
+        "--metric", metavar="METRIC", help="a column of summary.json; learning: of metrics.csv"
+    )
+    told.add_argument("--rows", metavar="KEY", help="grid: upwards; model.depth by default")
+    told.add_argument("--columns", metavar="KEY", help="grid: to the right; init.gain by default")
+    told.add_argument(
+        "--curve", metavar="METRIC", help="grid: of metrics.csv; train/acc by default"
+    )
+    told.add_argument(
+        "--reach", type=float, metavar="VALUE", help="grid: the value of it to wait for"
+    )
     return told
 
 

@@ -11,20 +11,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from isogain.results.study import Study
 
+FOLDER = "a sweep's folder, a run's, or one above them"
 TOLD = 40  # rows of what may be long
 EXAMPLES = """
 Methods (--by) are compared two by two, under each condition (--against), on the same seeds. Without them: the first
-group that varies (reg before others) against all other options that do. A cell is a mean over its seeds.
+group that varies (reg before others) against all other options that do. A cell is a mean over its seeds; with --tune
+it has the runs of one value of these options, that of the best mean val/... (or --select METRIC, never the test set's).
 
   python -m isogain.results multirun/2025-01-31_12-00-00 --out report
   python -m isogain.results sweep --by reg --against init.gain --metric test/acc gap/final
   python -m isogain.results sweep --by reg model.hidden --html page.html --latex table.tex
+  python -m isogain.results sweep --by reg --against model.depth --tune optim.lr --to none
+
+exit code: 0, or 1 with a line that says what is wrong
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read every run below FOLDER; print means over seeds, comparisons and what became of each run; write them with
-    --out; exit code 1 with a line on an error.
+    --out.
     """
     options = parser().parse_args(arguments)
     try:
@@ -50,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    told.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="looked through")
+    told.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help=FOLDER)
     told.add_argument("--by", nargs="+", metavar="KEY", help="methods: groups or options")
     told.add_argument("--against", nargs="+", metavar="KEY", help="conditions to compare under")
     told.add_argument("--metric", nargs="+", default=[], help="columns of summary.json")

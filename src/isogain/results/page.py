@@ -68,7 +68,8 @@ def figures(found: Study) -> Iterator[tuple[str, Callable[[], Any]]]:
             )
             yield printable(title), partial(grid.grid, runs, metric=metric)
     if "reg.margin" in _varied(table):
-        yield "Margin", lambda: margin.margin(table, metric=metric)
+        curves = tuple(key for key in by if key != "reg.margin")
+        yield "Margin", lambda: margin.margin(table, curves, metric)
     for title, figure in {
         "Singular values of the Jacobian": bands.bands,
         "The same as a heat map": heatmap.heatmap,

@@ -13,13 +13,13 @@ One of: --q-star Q (the critical point there), --sigma-w W (the critical point w
 
   python -m isogain.theory --q-star 0.015625 --depth 200
   python -m isogain.theory --activation hardtanh --sigma-w 1.1 --sigma-b 0.1 --out figures
+
+exit code: 0, or 1 with a line that says what is wrong
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print what mean-field theory predicts of a wide deep network, and draw it with --out; exit code 1 with a line
-    on an error.
-    """
+    """Print what mean-field theory predicts of a wide deep network, and draw it with --out."""
     options = parser().parse_args(arguments)
     try:
         q, sigma_w, sigma_b = point(options)

@@ -2,7 +2,7 @@
 
 const EVERY = 2000; // milliseconds between two looks at a folder in which runs go on
 const state = {
-  table: null, runs: [], filter: "", show: "mean and range", sort: { key: null, down: false }, rows: ROWS, metric: "train/loss",
+  table: null, runs: [], filter: "", show: "mean", sort: { key: null, down: false }, rows: ROWS, metric: "train/loss",
 };
 const picked = {}; // of group, x, y, value, axes and columns what somebody chose; the others follow what runs there are
 const board = document.getElementById("board");

@@ -2,6 +2,8 @@
 
 const MOST_THIN = 60; // curves of a group's single runs in a chart: more are a smear
 
+const NO_BAND = { low: null, high: null };
+
 // A series a group of a metric's curves: their mean, with the range of all runs, or every run.
 function seriesOf(groups, curves, log, show) {
   return groups.map((group) => {
@@ -9,7 +11,7 @@ function seriesOf(groups, curves, log, show) {
     const middle = mean(found, log);
     const single = found.length < 2;
     const label = `${group.label} (${found.length})`;
-    return { ...group, label, ...middle, low: single || show !== "mean and range" ? null : middle.low, high: single ? null : middle.high,
+    return { ...group, label, ...middle, ...(single || show !== "mean and range" ? NO_BAND : {}),
       each: show === "every run" && !single ? found.slice(0, MOST_THIN) : null };
   }).filter((series) => series.steps.length);
 }
@@ -31,7 +33,7 @@ async function quantileCharts(groups) {
     if (!median.steps.length) return null;
     const wide = { ...group, label: "5 to 95 %", fill: true, ...aligned(median, low, highest) };
     const half = { ...group, label: "25 to 75 %", fill: true, ...aligned(median, quarter, high) };
-    return [group, [wide, half, { ...group, dash: "", label: "median", ...median, low: null, high: null }]];
+    return [group, [wide, half, { ...group, dash: "", label: "median", ...median, ...NO_BAND }]];
   }).filter(Boolean);
   const all = extent(charts.flatMap(([, s]) => s.flatMap((one) => [one.values, one.low ?? [], one.high ?? []])), true);
   return charts.map(([group, series]) => lineChart(series, {
@@ -58,7 +60,7 @@ async function profileChart(groups, event) {
       [profile.places.map((place) => (one ? place : place / profile.length)), profile.values[event]]);
     const grid = curves.length ? gridded(curves, one) : [];
     const middle = mean(grid, false);
-    return { ...group, label: `${group.label} (${curves.length})`, ...middle, ...(curves.length < 2 ? { low: null, high: null } : {}) };
+    return { ...group, label: `${group.label} (${curves.length})`, ...middle, ...(curves.length < 2 || state.show !== "mean and range" ? NO_BAND : {}) };
   }).filter((s) => s.steps.length);
   const place = one ? "layer or time step l, 0 is the input" : "place l/L, 0 is the input";
   const when = event ? "at the latest measurement" : "at the first measurement";
