@@ -127,7 +127,8 @@ def upload(waiting: Sequence[Sequence[Path]]) -> list[str]:
 def _sent(fragment: Path) -> tuple[str | None, bool]:
     """Why a fragment did not get there, None where it did; and whether it could be read."""
     command = [sys.executable, "-m", "wandb", "sync", "--yes", str(fragment)]
-    run = fragment.parent.parent  # whose wandb/ takes W&B's own logs; else they lie wherever one calls from
+    # W&B's own logs go to the run's wandb/; else they lie wherever one calls from
+    environment = {**os.environ, "WANDB_SILENT": "false", "WANDB_DIR": str(fragment.parent.parent)}
     try:
         done = subprocess.run(
             command,
@@ -135,7 +136,7 @@ def _sent(fragment: Path) -> tuple[str | None, bool]:
             capture_output=True,
             text=True,
             timeout=PATIENCE,
-            env={**os.environ, "WANDB_SILENT": "false", "WANDB_DIR": str(run)},
+            env=environment,
         )
     except subprocess.TimeoutExpired:
         return f"W&B took more than {PATIENCE} s", True
