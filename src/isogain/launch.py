@@ -79,12 +79,14 @@ def job(config: DictConfig) -> float:
 
 def _ran(config: DictConfig, hydra: Any, folder: RunFolder, noted: Warnings) -> dict[str, Any]:
     """The summary of the run that `config` describes."""
+    # before the imports: it tells of its fonts when it is loaded for the first time
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
     from isogain.callbacks.preemption import SaveOnWarning
     from isogain.config import parts
     from isogain.rehearsal import rehearse
     from isogain.run import run
 
-    quieten()
+    quieten()  # after them: Lightning sets its logger's level when it is loaded
     keep_freed_memory()
     built = parts(config)
     step = rehearse(**built, shared=hydra.mode == RunMode.MULTIRUN and in_one_process(hydra))
@@ -132,7 +134,7 @@ def main(hydra_main: Callable[[], Any], conf: Path) -> None:
 
 def quieten() -> None:
     """Leave out what Lightning and torch say to users who can do nothing about it, and what rank zero says too."""
-    for name in ("pytorch_lightning", "lightning_fabric", "matplotlib"):
+    for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", category=FutureWarning, module="pytorch_lightning")
     for message in UNHELPFUL:
