@@ -1,11 +1,10 @@
 """A Weights & Biases workspace for a project's runs: `python -m isogain.dashboard --project P`."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from isogain import panels
+from isogain import panels, tool
 from isogain.errors import UserError
 from isogain.panels import Panel
 
@@ -82,21 +81,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Create a workspace at Weights & Biases with learning curves by regulariser, isometry, gradients by layer,
     depth × gain, and the spectra's heat maps.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m isogain.dashboard",
-        description=main.__doc__,
-        epilog="exit code: 0, or 1 with a line that says what is wrong",
-    )
+    parser = tool.parser("dashboard", main)
     parser.add_argument("--project", required=True, help="logger.project of the runs")
     parser.add_argument("--entity", help="user or team; yours by default")
     parser.add_argument("--name", default=NAME, help=f"of the workspace; {NAME} by default")
     options = parser.parse_args(arguments)
-    try:
-        print(saved(options.project, options.entity, options.name))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return tool.exit_code(lambda: print(saved(options.project, options.entity, options.name)))
 
 
 def saved(project: str, entity: str | None, name: str) -> str:

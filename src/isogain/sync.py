@@ -1,7 +1,6 @@
 """`python -m isogain.sync FOLDER`: upload to Weights & Biases what offline runs left on the disk, once each."""
 
 import argparse
-import inspect
 import os
 import subprocess
 import sys
@@ -9,9 +8,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from isogain import fragments
+from isogain import fragments, tool
 from isogain.status import sweeps
-from isogain.status.shown import wrong
 
 PATIENCE = 600  # seconds for one fragment
 ANSWER = 15  # seconds for the server's first answer
@@ -30,11 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = parser().parse_args(arguments)
     if not options.folder.is_dir():
-        return wrong(f"{options.folder}: no such folder")
+        return tool.told(f"{options.folder}: no such folder", 2)
     found = sweeps.find(options.folder)
     runs = [(sweep.path / run.name, run) for sweep in found for run in sweep.runs]
     if not runs:
-        return wrong(f"{options.folder}: no run in it")
+        return tool.told(f"{options.folder}: no run in it", 2)
     sweeps.judge(found, options.lost_after)
     left, waiting = [], []
     for folder, run in runs:
@@ -45,8 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         waiting.append(unsent)
     if any(waiting) and (reason := unreachable()):
-        print(f"error: {reason}", file=sys.stderr)
-        return 3
+        return tool.told(reason, 3)
     left += upload(waiting)
     print("\n".join(f"left: {line}" for line in left), end="\n" if left else "")
     return 1 if left else 0
@@ -54,15 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    told = argparse.ArgumentParser(
-        prog="python -m isogain.sync",
-        description=inspect.cleandoc(main.__doc__),
-        epilog=TOLD,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    told.add_argument(
-        "folder", type=Path, metavar="FOLDER", help="a sweep's folder, a run's, or one above them"
-    )
+    told = tool.parser("sync", main, TOLD)
+    tool.add_folder(told)
     told.add_argument(
         "--lost-after",
         type=float,

@@ -5,19 +5,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from isogain import tool
 from isogain.errors import UserError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Show all runs below FOLDER on a local page, live while they run; Ctrl-C ends it."""
-    parser = argparse.ArgumentParser(
-        prog="python -m isogain.board",
-        description=main.__doc__,
-        epilog="exit code: 0, or 1 with a line that says what is wrong",
-    )
-    parser.add_argument(
-        "folder", type=Path, metavar="FOLDER", help="a sweep's folder, a run's, or one above them"
-    )
+    parser = tool.parser("board", main)
+    tool.add_folder(parser)
     parser.add_argument(
         "--port",
         type=_port,
@@ -29,18 +24,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--static", type=Path, metavar="FILE", help="write the page to a file instead"
     )
     options = parser.parse_args(arguments)
-    try:
-        if not options.folder.is_dir():
-            raise UserError(f"{options.folder}: no such folder")
-        if options.static:
-            return _write(options.folder, options.static)
-        return _serve(options.folder, options.port)
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return tool.exit_code(lambda: _show(options))
 
 
-def _serve(folder: Path, port: int) -> int:
+def _show(options: argparse.Namespace) -> None:
+    if not options.folder.is_dir():
+        raise UserError(f"{options.folder}: no such folder")
+    if options.static:
+        _write(options.folder, options.static)
+    else:
+        _serve(options.folder, options.port)
+
+
+def _serve(folder: Path, port: int) -> None:
     from isogain.board.index import Index
     from isogain.board.server import Server
 
@@ -55,10 +51,9 @@ def _serve(folder: Path, port: int) -> int:
             server.serve_forever()
         except KeyboardInterrupt:
             print()
-    return 0
 
 
-def _write(folder: Path, file: Path) -> int:
+def _write(folder: Path, file: Path) -> None:
     from isogain.board.index import Index
     from isogain.board.static import snapshot
     from isogain.files import replaced
@@ -67,7 +62,6 @@ def _write(folder: Path, file: Path) -> int:
     with replaced(file) as part:
         part.write_text(text, encoding="utf-8")
     print(f"{file}: {len(text.encode()) / 1e6:.1f} MB")
-    return 0
 
 
 def _port(text: str) -> int:

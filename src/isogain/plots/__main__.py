@@ -3,11 +3,12 @@
 import argparse
 import inspect
 import sys
-import textwrap
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from isogain import tool
 
 FIGURES = {
     "training": ("bands", "the Jacobian's singular values over training, as quantile bands"),
@@ -25,12 +26,14 @@ WIDTH = max(map(len, FIGURES))
 EXAMPLES = "figures:\n" + "\n".join(
     f"  {name:<{WIDTH}}  {what}" for name, (_, what) in FIGURES.items()
 )
-EXAMPLES += """
+EXAMPLES += (
+    """
 
   python -m isogain.plots sweep --figure heatmap --by reg --out heatmap.png
 
-exit code: 0, or 1 with a line that says what is wrong
 """
+    + tool.EXIT
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,35 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     drawn alone.
     """
     options = parser().parse_args(arguments)
-    try:
-        draw(options)
-    except ImportError as error:
-        return _told(f"{error.name} is missing: pip install 'isogain[results]'")
-    except KeyError as error:
-        return _told(error.args[0])
-    except OSError as error:
-        return _told(f"{error.filename}: {error.strerror}" if error.strerror else str(error))
-    except ValueError as error:
-        return _told(str(error))
-    print(options.out)
-    return 0
+    return tool.exit_code(lambda: draw(options))
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    told = argparse.ArgumentParser(
-        prog="python -m isogain.plots",
-        description=textwrap.fill(" ".join(main.__doc__.split()), 100),
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    told.add_argument(
-        "folders",
-        nargs="+",
-        type=Path,
-        metavar="FOLDER",
-        help="a sweep's folder, a run's, or one above them",
-    )
+    told = tool.parser("plots", main, EXAMPLES)
+    tool.add_folder(told, several=True)
     told.add_argument(
         "--figure",
         choices=FIGURES,
@@ -116,17 +97,13 @@ def draw(options: argparse.Namespace) -> None:
     if not len(table):
         raise ValueError(f"{', '.join(map(str, options.folders))}: no run folder in it")
     save(figure(table, **given), options.out)
+    print(options.out)
 
 
 def function(name: str) -> Callable[..., Any]:
     """What draws the figure of this name, a function of runs()' table."""
     module, _ = FIGURES[name]
     return getattr(import_module(f"isogain.plots.{module}"), module)
-
-
-def _told(line: str) -> int:
-    print(f"error: {' '.join(line.split())}", file=sys.stderr)
-    return 1
 
 
 if __name__ == "__main__":

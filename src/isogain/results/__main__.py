@@ -1,19 +1,19 @@
 """From run folders to tables with uncertainties: `python -m isogain.results FOLDER --by reg --against init.gain`."""
 
 import argparse
-import os
 import sys
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from isogain import tool
+
 if TYPE_CHECKING:
     from isogain.results.study import Study
 
-FOLDER = "a sweep's folder, a run's, or one above them"
 TOLD = 40  # rows of what may be long
-EXAMPLES = """
+EXAMPLES = (
+    """
 Methods (--by) are compared two by two, under each condition (--against), on the same seeds. Without them: the first
 group that varies (reg before others) against all other options that do. A cell is a mean over its seeds; with --tune
 it has the runs of one value of these options, that of the best mean val/... (or --select METRIC, never the test set's).
@@ -23,8 +23,9 @@ it has the runs of one value of these options, that of the best mean val/... (or
   python -m isogain.results sweep --by reg model.hidden --html page.html --latex table.tex
   python -m isogain.results sweep --by reg --against model.depth --tune optim.lr --to none
 
-exit code: 0, or 1 with a line that says what is wrong
 """
+    + tool.EXIT
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,30 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     --out.
     """
     options = parser().parse_args(arguments)
-    try:
-        _report(options)
-    except ImportError as error:
-        return _told(f"{error.name} is missing: pip install 'isogain[results]'")
-    except KeyError as error:
-        return _told(error.args[0])
-    except BrokenPipeError:  # the reader, `head` say, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        return _told(f"{error.filename}: {error.strerror}" if error.strerror else str(error))
-    except ValueError as error:
-        return _told(str(error))
-    return 0
+    return tool.exit_code(lambda: _report(options))
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    told = argparse.ArgumentParser(
-        prog="python -m isogain.results",
-        description=textwrap.fill(" ".join(main.__doc__.split()), 100),
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    told.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help=FOLDER)
+    told = tool.parser("results", main, EXAMPLES)
+    tool.add_folder(told, several=True)
     told.add_argument("--by", nargs="+", metavar="KEY", help="methods: groups or options")
     told.add_argument("--against", nargs="+", metavar="KEY", help="conditions to compare under")
     told.add_argument("--metric", nargs="+", default=[], help="columns of summary.json")
@@ -119,11 +103,6 @@ def _write(found: "Study", options: argparse.Namespace) -> list[Path]:
         path.write_text(makers[kind](), encoding="utf-8")
     more = [*text.write_csv(found, out), *page.write_figures(shown, out / "figures")] if out else []
     return [*wanted.values(), *more]
-
-
-def _told(line: str) -> int:
-    print(f"error: {' '.join(line.split())}", file=sys.stderr)
-    return 1
 
 
 if __name__ == "__main__":

@@ -5,12 +5,12 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
+from isogain import tool
 from isogain.status import command, shown, sweeps
-from isogain.status.shown import wrong
 from isogain.status.states import GOES_ON, MISSING
 
+NONE = 2  # exit code where there is nothing to tell of
 TOLD = """
 exit code: 0 nothing is missing and nothing goes on any more (what diverged is an outcome), 1 something
 failed, was lost or never started, 2 there is no run in the folder, 3 nothing is missing, but some still run or wait.
@@ -24,12 +24,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = parser().parse_args(arguments)
     if not options.folder.is_dir():
-        return wrong(f"{options.folder}: no such folder")
+        return tool.told(f"{options.folder}: no such folder", NONE)
     found = sweeps.find(options.folder)
     if not any(sweep.runs for sweep in found):
-        return wrong(
-            f"{options.folder}: no run in it; a run folder has a config.yaml, a sweep's a sweep.json"
-        )
+        why = "no run in it; a run folder has a config.yaml, a sweep's a sweep.json"
+        return tool.told(f"{options.folder}: {why}", NONE)
     sweeps.judge(found, options.lost_after)
     lines = [command.commands(sweep, options.diverged) for sweep in found]
     pairs = list(zip(found, lines, strict=True))
@@ -43,13 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    told = argparse.ArgumentParser(
-        prog="python -m isogain.status",
-        description=main.__doc__,
-        epilog=TOLD,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    told.add_argument("folder", type=Path, help="a sweep's folder, a run's, or one above them")
+    told = tool.parser("status", main, TOLD)
+    tool.add_folder(told)
     told.add_argument("--all", action="store_true", help="list what is done, too")
     told.add_argument("--diverged", action="store_true", help="run again what diverged, too")
     told.add_argument("--json", action="store_true", help="the same for machines: a list of sweeps")

@@ -1,7 +1,6 @@
 """What `python -m isogain.status` prints: counts, a line a run that is not done, problems and commands."""
 
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -25,12 +24,6 @@ def report(sweep: Sweep, commands: Sequence[str], every: bool = False) -> str:
     if commands:
         lines += ["  to run again exactly what is missing:", *(f"    {c}" for c in commands)]
     return "\n".join(lines)
-
-
-def wrong(reason: str) -> int:
-    """Say on stderr what is wrong with the command line; its exit code."""
-    print(f"error: {reason}", file=sys.stderr)
-    return 2
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -5,43 +5,41 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from isogain import tool
 from isogain.theory import figures, meanfield, spectrum
 
-EXAMPLES = """
+EXAMPLES = (
+    """
 One of: --q-star Q (the critical point there), --sigma-w W (the critical point with it), or
 --sigma-w W --sigma-b B (any point).
 
   python -m isogain.theory --q-star 0.015625 --depth 200
   python -m isogain.theory --activation hardtanh --sigma-w 1.1 --sigma-b 0.1 --out figures
 
-exit code: 0, or 1 with a line that says what is wrong
 """
+    + tool.EXIT
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print what mean-field theory predicts of a wide deep network, and draw it with --out."""
     options = parser().parse_args(arguments)
-    try:
-        q, sigma_w, sigma_b = point(options)
-        rows = prediction(options.activation, q, sigma_w, sigma_b, options.depth)
-        width = max(map(len, rows))
-        print("\n".join(f"  {name:<{width}}  {value}" for name, value in rows.items()))
-        if options.out:
-            draw(options, q, sigma_w, sigma_b)
-    except (ValueError, OverflowError, OSError, ImportError) as error:
-        print(f"error: {str(error).splitlines()[0]}", file=sys.stderr)
-        return 1
-    return 0
+    return tool.exit_code(lambda: show(options))
+
+
+def show(options: argparse.Namespace) -> None:
+    """The table, and the figures where they are asked for."""
+    q, sigma_w, sigma_b = point(options)
+    rows = prediction(options.activation, q, sigma_w, sigma_b, options.depth)
+    width = max(map(len, rows))
+    print("\n".join(f"  {name:<{width}}  {value}" for name, value in rows.items()))
+    if options.out:
+        draw(options, q, sigma_w, sigma_b)
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    told = argparse.ArgumentParser(
-        prog="python -m isogain.theory",
-        description=main.__doc__,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    told = tool.parser("theory", main, EXAMPLES)
     told.add_argument(
         "--activation", default="tanh", help="tanh (default), erf, hardtanh, relu or linear"
     )
