@@ -15,11 +15,11 @@ from isogain.models.base import Network
 from isogain.optim import Optim, kernel_parameters
 from isogain.record import record
 from isogain.reg.base import Regularizer, Time
+from isogain.tally import Tally
 from isogain.training_metrics import TrainingMetrics
 
 Batch = tuple[Tensor, Tensor]
 MOVED = 1e-3  # of a kernel's norm
-BAD_STEP = 3  # place in `Learner.tally`
 
 
 class Learner(pl.LightningModule):
@@ -58,9 +58,7 @@ class Learner(pl.LightningModule):
         self.metrics: dict[str, float] = {}
         self.examples = 0
         self._reg_changed = False
-        # sums over examples of loss and hits, the examples, and 1 + the first step with a non-finite loss;
-        # no buffer, since DDP overwrites those with rank zero's
-        self.tally = torch.zeros(4, dtype=torch.float64)
+        self.tally = Tally()
 
     def gains(self) -> list[float | Tensor]:
         """The g that each kernel's orthogonality gap is measured against: the regulariser's, else the initialiser's."""
@@ -82,8 +80,7 @@ class Learner(pl.LightningModule):
             values = {"train/loss": loss.detach(), "the penalty": penalty.detach()}
             _stop_unless_finite(values, self.global_step)
         else:  # a look would wait for the device, or end one of several processes: `flush` takes it
-            bad = ~torch.isfinite(total.detach()) & (self.tally[BAD_STEP] == 0)
-            self.tally[BAD_STEP] += bad * (self.global_step + 1)
+            self.tally.mark(total, self.global_step)
         return total
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -134,7 +131,7 @@ class Learner(pl.LightningModule):
             if hasattr(logger, "flush"):
                 logger.flush()  # the record is never behind a checkpoint
         checkpoint["isogain"] = {
-            "tally": self._tallies().cpu(),
+            "tally": self.tally.of_all(self.trainer).cpu(),
             "metrics": dict(self.metrics),
             "optim": repr(self.optim),
             "reg": restart.coordinates(self.reg),
@@ -151,7 +148,7 @@ class Learner(pl.LightningModule):
         state = checkpoint["isogain"]
         restart.fit_to_(checkpoint, self.state_dict(), self.reg)
         self._reg_changed = state["reg"] != restart.coordinates(self.reg)
-        self.tally.copy_(self._own(state["tally"]))
+        self.tally.restore(state["tally"], self.trainer)
         stale = ("gap/", "gain", "reg/") if self._reg_changed else ()
         self.metrics = {k: v for k, v in state["metrics"].items() if not k.startswith(stale)}
         torch.set_rng_state(state["rng"])
@@ -174,53 +171,32 @@ class Learner(pl.LightningModule):
     def _tallied(self, batch: Batch) -> Tensor:
         """The mean loss of a batch, added to the sums on the way."""
         x, y = batch
-        self.tally = self.tally.to(x.device)
         with torch.autocast(x.device.type, enabled=False):
             self.kernels()  # a re-parametrised kernel too is computed, and then cached, in full precision
         logits = self.net(x if self.embedding is None else self.embedding(x))
         loss = self.loss(logits, y)
         with torch.no_grad():
-            self.tally[0] += loss.detach() * len(y)
-            if self.hits is not None:
-                self.tally[1] += self.hits(logits, y).sum()
-            self.tally[2] += len(y)
+            self.tally.add(loss, self.hits and self.hits(logits, y), len(y))
         return loss
 
     def flush(self, split: str) -> dict[str, float]:
         """Read the sums, log their means as `split`/loss and `split`/acc, and reset them.
 
-        The one wait for the device in training. Raises Divergence where a loss was not finite.
+        Raises Divergence where a loss was not finite.
         """
-        tallies = self._tallies()
-        loss, hits, examples, _ = tallies.sum(0).tolist()
-        bad_step = tallies[:, BAD_STEP].max().item()
-        if examples == 0:
+        sums = self.tally.taken(self.trainer)
+        if sums.examples == 0:
             return {}
-        values = {f"{split}/loss": loss / examples}
+        values = {f"{split}/loss": sums.loss / sums.examples}
         if self.hits is not None:
-            values[f"{split}/acc"] = hits / examples
-        step = int(bad_step) - 1 if bad_step else self.global_step
-        _stop_unless_finite({f"{split}/loss": loss / examples}, step)
-        if bad_step:
+            values[f"{split}/acc"] = sums.hits / sums.examples
+        step = self.global_step if sums.bad_step is None else sums.bad_step
+        _stop_unless_finite({f"{split}/loss": values[f"{split}/loss"]}, step)
+        if sums.bad_step is not None:
             raise Divergence("the penalty", math.nan, step)
-        self.tally.zero_()
         self.metrics |= values | self.constants
         record(self.trainer, values | self.constants)
         return values
-
-    def _tallies(self) -> Tensor:
-        """The tally of each process that trains with this one; (processes, 4)."""
-        trainer = self.trainer
-        every = self.tally.new_zeros(trainer.world_size, len(self.tally))
-        every[trainer.global_rank] = self.tally
-        return trainer.strategy.reduce(every, reduce_op="sum")
-
-    def _own(self, tallies: Tensor) -> Tensor:
-        """This process's of the tallies in a checkpoint; rank zero has all where another number of them wrote it."""
-        tallies = tallies.view(-1, len(self.tally))
-        if len(tallies) == self.trainer.world_size:
-            return tallies[self.trainer.global_rank]
-        return tallies.sum(0) * self.trainer.is_global_zero
 
     def _after_step(self, w: Tensor, state: dict[str, Tensor]) -> None:
         try:
