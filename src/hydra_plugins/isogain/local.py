@@ -5,40 +5,23 @@ its death, by whatever signal, is its own.
 """
 
 import logging
-import multiprocessing
 import os
 import pickle
-import signal
-import sys
-import threading
-import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
-from hydra.core.plugins import Plugins
-from hydra.core.utils import (
-    JobReturn,
-    JobRuntime,
-    JobStatus,
-    env_override,
-    run_job,
-    setup_globals,
-)
+from hydra.core.utils import JobReturn, JobRuntime, env_override
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
 from isogain.errors import ConfigError
-from isogain.sweep import Point, enlist, numbered, outcome, swept
+from isogain.pool import Pool
+from isogain.sweep import enlist, numbered
 
 log = logging.getLogger(__name__)
-LOADED = ["isogain.run", "isogain.rehearsal", "isogain.launch"]
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -54,15 +37,6 @@ class LocalConf:
 ConfigStore.instance().store(
     group="hydra/launcher", name="local", node=LocalConf, provider="isogain"
 )
-
-
-class Running(NamedTuple):
-    """A point that is being computed: its number in the launch, its process, and where its result arrives."""
-
-    number: int
-    slot: int
-    process: Any
-    result: Connection
 
 
 class LocalLauncher(Launcher):
@@ -98,149 +72,6 @@ class LocalLauncher(Launcher):
             return pool.results(
                 (state, list(job), initial_job_idx + n) for n, job in enumerate(job_overrides)
             )
-
-
-class Pool:
-    """Processes that compute points, as many as there are slots, and what came of each."""
-
-    def __init__(
-        self, folder: Path, points: Sequence[Point], jobs: int, threads: int, gpus: Sequence[str]
-    ) -> None:
-        self.folder, self.points, self.threads, self.gpus = folder, points, threads, gpus
-        self.names = swept([point.overrides for point in points])
-        self.free = list(range(jobs))
-        self.running: list[Running] = []
-        self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(LOADED)
-
-    def results(self, tasks: Iterator[tuple]) -> list[JobReturn]:
-        returns: list[JobReturn] = [_lost()] * len(self.points)
-        with self._told_how_to_go_on():
-            for number, task in enumerate(tasks):
-                if not self.free:
-                    self._collect(returns)
-                self._start(number, task)
-            while self.running:
-                self._collect(returns)
-        return returns
-
-    def _start(self, number: int, task: tuple) -> None:
-        slot = self.free.pop(0)
-        said = self.folder / ".local" / f"{self.points[number].folder}.log"
-        said.parent.mkdir(parents=True, exist_ok=True)
-        result, sender = self.context.Pipe(duplex=False)
-        gpu = self.gpus[slot % len(self.gpus)] if self.gpus else None
-        process = self.context.Process(
-            target=_compute, args=(sender, said, self.threads, gpu, *task)
-        )
-        process.start()
-        sender.close()
-        self.running.append(Running(number, slot, process, result))
-
-    def _collect(self, returns: list[JobReturn]) -> None:
-        """Wait until a point's process ends, and tell what came of it."""
-        ended = set(wait([job.process.sentinel for job in self.running]))
-        for job in [job for job in self.running if job.process.sentinel in ended]:
-            job.process.join()
-            self.running.remove(job)
-            self.free.append(job.slot)
-            returns[job.number] = _received(job)
-            status, why = outcome(self.folder / self.points[job.number].folder)
-            if job.process.exitcode < 0:
-                why = f"killed by {signal.Signals(-job.process.exitcode).name}"
-            done = sum(r.status != JobStatus.UNKNOWN for r in returns)
-            log.info(
-                "%d/%d  point %s (%s): %s",
-                done,
-                len(returns),
-                self.points[job.number].folder,
-                self.names[job.number],
-                f"{status}: {why}" if why else status,
-            )
-
-    @contextmanager
-    def _told_how_to_go_on(self) -> Iterator[None]:
-        try:
-            yield
-        except KeyboardInterrupt:  # Ctrl-C reached every process: they write their records
-            for job in self.running:
-                job.process.join()
-            raise KeyboardInterrupt(
-                f"interrupted; the same command with out={self.folder} resume=true goes on"
-            ) from None
-
-
-def _received(job: Running) -> JobReturn:
-    try:
-        status, value = job.result.recv()
-    except EOFError:
-        status, value = JobStatus.FAILED, RuntimeError("the process died")
-    return JobReturn(status=status, _return_value=value)
-
-
-def _lost() -> JobReturn:
-    return JobReturn(status=JobStatus.UNKNOWN)
-
-
-def _compute(
-    sender: Connection,
-    said: Path,
-    threads: int,
-    gpu: str | None,
-    state: bytes,
-    overrides: list[str],
-    number: int,
-) -> None:
-    """Compute one point in this process; what it prints goes to the file `said`."""
-    with said.open("a") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    if gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # CUDA has not been asked yet
-    import torch
-    from tqdm import tqdm
-
-    from isogain.launch import job
-
-    tqdm.set_lock(threading.RLock())  # its own is a semaphore, which a killed process leaves behind
-    torch.set_num_threads(threads)
-    context, config, name = pickle.loads(state)
-    Plugins.instance()  # the options of launchers and sweepers are part of the config
-    JobRuntime.instance().set("name", name)
-    setup_globals()
-    point = context.config_loader.load_sweep_config(config, overrides)
-    with open_dict(point.hydra.job):
-        point.hydra.job.id = point.hydra.job.num = number
-    _let_others_join(point)
-    try:
-        returned = run_job(
-            hydra_context=context,
-            task_function=job,  # what train.py's main calls; that lies in __main__ and cannot be pickled
-            config=point,
-            job_dir_key="hydra.sweep.dir",
-            job_subdir_key="hydra.sweep.subdir",
-        )
-    except KeyboardInterrupt as end:  # its record is written
-        print(str(end) or "interrupted", file=sys.stderr)
-        sys.exit(getattr(end, "code", 130))
-    value = returned._return_value
-    if returned.status == JobStatus.FAILED:
-        traceback.print_exception(value)
-        value = RuntimeError(
-            f"{type(value).__name__}: {value}"
-        )  # not every exception can be pickled
-    sender.send((returned.status, value))
-
-
-def _let_others_join(point: DictConfig) -> None:
-    """Make the processes that Lightning starts beside this one, for a run on several devices, part of this point.
-
-    It calls `sys.argv` again with hydra.run.dir added, and that would be the whole sweep.
-    """
-    sweep = get_args_parser().parse_args(sys.argv[1:]).overrides
-    flags = [word for word in sys.argv[1:] if word not in ("-m", "--multirun", *sweep)]
-    sys.argv[1:] = [*flags, *point.hydra.overrides.task]
-    point.hydra.run.dir = os.path.abspath(f"{point.hydra.sweep.dir}/{point.hydra.sweep.subdir}")
 
 
 def _gpus() -> list[str]:

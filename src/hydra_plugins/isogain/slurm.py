@@ -4,12 +4,10 @@ The plugin alone raises the first failure it meets and tells no other, waits for
 there is no accounting, and submits one array however long; the jobs themselves are as it makes them.
 """
 
-import getpass
 import logging
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +15,13 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from isogain.errors import UserError
+from isogain.slurm_queue import wait
 from isogain.sweep import enlist, numbered
 
 try:
@@ -33,8 +32,6 @@ except ImportError:  # the extra `slurm` is not installed, and whoever asks for 
 
 log = logging.getLogger(__name__)
 TARGET = "hydra_plugins.isogain.slurm.SlurmLauncher"
-FAR = 10.0  # seconds between two looks at a queue that has been slow to change
-LATE = 10.0  # seconds that a result may take from a node's file system to ours
 
 if Submitit is None:
     SlurmConf: Any = {"_target_": TARGET}
@@ -167,60 +164,6 @@ def max_array_size(default: int = 1001) -> int:
     said = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True)
     found = re.search(r"^MaxArraySize\s*=\s*(\d+)", said.stdout, re.M)
     return int(found[1]) if found else default
-
-
-def queued() -> set[str] | None:
-    """The ids of this user's jobs that SLURM has not done with, of arrays a job each; None where it does not answer."""
-    command = ["squeue", "--noheader", "--array", "--user", getpass.getuser(), "--format", "%i"]
-    try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return {line.strip() for line in said.stdout.splitlines()}
-
-
-def wait(jobs: Sequence[Any]) -> list[JobReturn]:
-    """What every job returned, once all have ended; FAILED for one that SLURM has done with and that left nothing.
-
-    Asks squeue, which knows of a death at once, and also where there is no accounting.
-    """
-    returns: dict[int, JobReturn] = {}
-    gone: dict[int, float] = {}  # by job, since when the queue has not known it
-    pause, told = 1.0, 0
-    while len(returns) < len(jobs):
-        time.sleep(pause)
-        queue, now = queued(), time.monotonic()
-        for n, job in enumerate(jobs):
-            if n in returns:
-                continue
-            if job.task(0).paths.result_pickle.exists():
-                returns[n] = _loaded(job.task(0).paths.result_pickle)
-            elif queue is not None and job.job_id not in queue:
-                if now - gone.setdefault(n, now) > LATE:
-                    returns[n] = _failed("the job left no result")
-            else:
-                gone.pop(n, None)
-        pause = 1.0 if len(returns) > told else min(FAR, 1.3 * pause)
-        if len(returns) > told:
-            told = len(returns)
-            waiting = "" if queue is None else f", {len(jobs) - told} to go"
-            log.info("%d of %d points have ended%s", told, len(jobs), waiting)
-    return [returns[n] for n in range(len(jobs))]
-
-
-def _loaded(path: Path) -> JobReturn:
-    """The result that submitit pickled on the node."""
-    from submitit.core.utils import pickle_load
-
-    try:
-        outcome, result = pickle_load(path)
-    except Exception as error:  # whatever unpickling a foreign exception raises
-        return _failed(f"{path} cannot be read: {error}")
-    return result if outcome == "success" else _failed(str(result).strip().splitlines()[-1])
-
-
-def _failed(why: str) -> JobReturn:
-    return JobReturn(status=JobStatus.FAILED, _return_value=RuntimeError(why))
 
 
 def _reason(said: str) -> str:
