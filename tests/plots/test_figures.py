@@ -309,3 +309,16 @@ def test_a_mistake_is_one_line(tmp_path, arguments, told, capsys):
     assert main([a.format(tmp_path) for a in arguments]) == 1
     line = capsys.readouterr().err
     assert line.startswith("error: ") and told in line and line.count("\n") == 1
+
+
+@pytest.mark.parametrize("letters", [3, 12, 24, 42, 60])
+def test_a_legend_lies_on_the_page_however_long_its_names(letters):
+    with style.styled_context():
+        figure, (axes,) = style.page()
+        for i in range(4):
+            axes.plot([0, 1], label=style.wrapped(f"{i}" * letters, 44))
+        style.legend(figure, "what the curves are, " * 4)
+        figure.draw_without_rendering()
+    (legend,) = figure.legends
+    extent = legend.get_window_extent()
+    assert figure.bbox.x0 <= extent.x0 and extent.x1 <= figure.bbox.x1

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from isogain.plots.runs import groups
-from isogain.plots.style import COLOURS, MARKERS, page, styled, text, wrapped
+from isogain.plots.style import COLOURS, MARKERS, legend, page, styled, text, wrapped
 from isogain.results.curves import curves
 
 LARGEST = "jacobian/log_max"
@@ -66,5 +66,5 @@ def fisher(table: pd.DataFrame, by: tuple[str, ...] = (), metric: str | None = N
     axes.set(xscale="log", yscale="log", xlabel=r"$\sigma^2_{\max}$ of $\partial h_L/\partial h_0$")
     kind = metric.partition("/")[0].removeprefix("fisher_")
     axes.set_ylabel(rf"$\lambda_{{\max}}$ of the Fisher ({kind})")
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    legend(figure)
     return figure

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from isogain.plots.runs import axis_label, counted, groups
-from isogain.plots.style import MOST, line, page, styled, text, within_range, wrapped
+from isogain.plots.style import MOST, legend, line, page, styled, text, within_range, wrapped
 from isogain.results.aggregate import seeds, spread
 from isogain.results.curves import curves
 
@@ -66,7 +66,7 @@ def learning(table: pd.DataFrame, by: tuple[str, ...] = (), metric: str | None =
     axes.set(xlabel="optimiser steps", ylabel=axis_label(metric))
     within_range(axes, metric)
     told = "mean over seeds and its 95 % interval; ×: a run that stopped early"
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, title=told)
+    legend(figure, told)
     return figure
 
 

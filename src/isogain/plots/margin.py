@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from isogain.plots.runs import axis_label, groups
-from isogain.plots.style import line, page, styled, text, within_range, wrapped
+from isogain.plots.style import legend, line, page, styled, text, within_range, wrapped
 from isogain.results.aggregate import aggregated, check, numbers, per_seed
 
 MARGIN = "reg.margin"
@@ -48,5 +48,5 @@ def margin(table: pd.DataFrame, by: tuple[str, ...] = (), metric: str = "test/ac
     )
     axes.set(xlabel="margin of the singular values around the gain", ylabel=axis_label(metric))
     within_range(axes, metric)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    legend(figure)
     return figure

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from isogain.plots.runs import axis_label
-from isogain.plots.style import line, page, styled, text, within_range, wrapped
+from isogain.plots.style import legend, line, page, styled, text, within_range, wrapped
 from isogain.results.aggregate import aggregated, grouped, label, per_seed, plain
 
 MOST = 40  # conditions, from which on their names do not fit
@@ -49,9 +49,7 @@ def means(
     axes.set(xlabel=text(", ".join(against)), ylabel=axis_label(metric))
     within_range(axes, metric)
     told = f"{text(', '.join(by))}: mean and 95 % interval; –: a seed" if by else "–: a seed"
-    longest = max(len(", ".join(map(plain, levels))) for levels, _ in named)
-    columns = max(1, min(4, 80 // (longest + 6)))
-    figure.legend(loc="outside lower center", ncols=columns, frameon=False, title=wrapped(told, 76))
+    legend(figure, told)
     return figure
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 WIDTH = 7.0  # inches: the text of a page, so that a point of type is a point in print
+LETTER = 0.066  # inches, of 8 pt text
+HANDLE = 8  # letters that a line with its marker and the gap take
 COLOURS = (  # Okabe and Ito 2008, without yellow, which white paper swallows
     "#0072B2",
     "#D55E00",
@@ -85,6 +87,22 @@ def below(panels: list, label: str) -> None:
     wide = panels[0].get_subplotspec().get_gridspec().ncols
     for axes in panels[-wide:]:
         axes.set_xlabel(label)
+
+
+def legend(figure: Any, title: str | None = None) -> None:
+    """Below the panels, of all that has a label, in as many columns as the page holds."""
+    pairs = (zip(*axes.get_legend_handles_labels(), strict=True) for axes in figure.axes)
+    handles = {name: handle for found in pairs for handle, name in found}
+    longest = max((len(row) for name in handles for row in name.splitlines()), default=0)
+    page = figure.get_figwidth() / LETTER
+    figure.legend(
+        handles.values(),
+        handles.keys(),
+        loc="outside lower center",
+        ncols=max(1, min(4, int(page / (longest + HANDLE)))),
+        frameon=False,
+        title=title and wrapped(title, int(page)),
+    )
 
 
 def within_range(axes: Any, metric: str) -> None:
