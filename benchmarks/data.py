@@ -2,8 +2,9 @@
 
     python benchmarks/data.py [--root data] [--rounds 5] [--torchvision] [task ...]
 
-Each round times the next batch, and a step (forward, backward, Adam) on it, in turn; the medians are printed and the
-share of the first in both. A task without files is left out, and said so. `--torchvision` draws the same images
+Each round times the next batch, and a bare step (forward, backward, Adam) on it, in turn; the medians are printed and
+the share of the first in both, and its share of a step as train.py takes it: the learner under Lightning's Trainer,
+without loggers and callbacks. A task without files is left out, and said so. `--torchvision` draws the same images
 through torchvision, transforms and a DataLoader without workers.
 """
 
@@ -11,10 +12,13 @@ import argparse
 import statistics
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 
 import torch
+from pytorch_lightning import Callback, Trainer
 from torch import nn
 
+from isogain.allocator import keep_freed_memory
 from isogain.data.cifar import CIFAR10
 from isogain.data.mnist import MNIST, FashionMNIST, SeqFashionMNIST, SeqMNIST
 from isogain.data.padded import NoisyPadded
@@ -24,6 +28,7 @@ from isogain.data.synthetic import Adding, Copy, Teacher
 from isogain.data.task import Task
 from isogain.errors import DataError
 from isogain.init import orthogonal_
+from isogain.launch import quieten
 from isogain.learner import Learner
 from isogain.models.base import Network
 from isogain.models.mlp import MLP
@@ -59,11 +64,19 @@ def endless(batches) -> Iterator:
         yield from batches
 
 
-def stepper(data: Task, model: tuple[type[Network], dict]):
-    """One training step on a batch."""
+def learner_of(data: Task, model: tuple[type[Network], dict]) -> Learner:
+    """The model on the task, free and with Adam."""
     kind, options = model
     net = kind(**data.sizes(), **options)
-    learner = Learner(net, orthogonal_, Regularizer(), Adam(), data.loss, embedding=data.embedding)
+    return Learner(
+        net, orthogonal_, Regularizer(), Adam(), data.loss, data.hits, embedding=data.embedding
+    )
+
+
+def stepper(data: Task, model: tuple[type[Network], dict]):
+    """One training step on a batch."""
+    learner = learner_of(data, model)
+    net = learner.net
     optimiser = learner.optim(net, learner.reg)
 
     def step(x: torch.Tensor, y: torch.Tensor) -> None:
@@ -88,6 +101,33 @@ def measured(batches: Iterator, step, rounds: int) -> tuple[float, float]:
             feeding.append(fed - start)
             training.append(time.perf_counter() - fed)
     return statistics.median(feeding), statistics.median(training)
+
+
+class Starts(Callback):
+    """When each training batch began."""
+
+    def __init__(self) -> None:
+        self.at: list[float] = []
+
+    def on_train_batch_start(self, *_) -> None:
+        self.at.append(time.perf_counter())
+
+
+def trained(data: Task, model: tuple[type[Network], dict], steps: int) -> float:
+    """Median seconds from one batch of the Trainer to the next, its feeding included."""
+    starts = Starts()
+    trainer = Trainer(
+        max_steps=steps,
+        accelerator="cpu",
+        callbacks=[starts],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+    )
+    trainer.fit(learner_of(data, model), datamodule=data)
+    return statistics.median(b - a for a, b in pairwise(starts.at))
 
 
 def usual(data: Task) -> Iterator:
@@ -119,9 +159,12 @@ def main() -> None:
     parser.add_argument("--torchvision", action="store_true")
     parser.add_argument("tasks", nargs="*", metavar="task", help=", ".join(CASES))
     options = parser.parse_args()
+    quieten()
+    keep_freed_memory()
     print(f"{torch.get_num_threads()} threads, medians of {options.rounds}\n", flush=True)
     print(
-        "| task | model | batch ms | step ms | share |" + " torchvision ms |" * options.torchvision
+        "| task | model | batch ms | bare step ms | share | train.py's step ms | share |"
+        + " torchvision ms |" * options.torchvision
     )
     for name in options.tasks or CASES:
         kind, choices, model = CASES[name]
@@ -138,7 +181,9 @@ def main() -> None:
             continue
         fed, step = measured(endless(data.train_dataloader()), stepper(data, model), options.rounds)
         told = f"{model[0].__name__} {model[1].get('depth', 1)} × {model[1]['hidden']}"
+        whole = trained(data, model, options.rounds + 1)
         row = f"| {name} | {told} | {1e3 * fed:.3f} | {1e3 * step:.1f} | {fed / (fed + step):.2%} |"
+        row += f" {1e3 * whole:.1f} | {fed / whole:.2%} |"
         if options.torchvision and hasattr(data, "shape"):
             row += f" {1e3 * measured(usual(data), None, 5)[0]:.1f} |"
         print(row, flush=True)

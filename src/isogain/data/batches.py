@@ -64,15 +64,21 @@ class Batches(Stream):
         super().__init__()
         self.x, self.y, self.size, self.view, self.seed = x, y, size, view, seed
         self.examples, self.anew = len(y), seed is None
-        self._epoch, self._order = -1, torch.arange(len(y), device=y.device)
+        self._epoch = -1  # that self._rows is of
 
     def __len__(self) -> int:
         return -(-self._own // self.size)
 
+    def share(self, rank: int, ranks: int) -> None:
+        super().share(rank, ranks)
+        self._epoch = -1
+
     def batch(self, i: int) -> Batch:
         epoch, i = divmod(i, len(self))
-        rows = self._rows(epoch)[self.rank :: self.ranks][: self._own]
-        rows = rows[i * self.size : (i + 1) * self.size]
+        if epoch != self._epoch:
+            self._rows = self._order(epoch)[self.rank :: self.ranks][: self._own]
+            self._epoch = epoch
+        rows = self._rows[i * self.size : (i + 1) * self.size]
         return self.view(self.x.index_select(0, rows)), self.y.index_select(0, rows)
 
     @property
@@ -81,14 +87,11 @@ class Batches(Stream):
         left_over = 0 if self.seed is not None else self.rank < self.examples % self.ranks
         return self.examples // self.ranks + left_over
 
-    def _rows(self, epoch: int) -> Tensor:
-        if self.seed is not None and epoch != self._epoch:
-            order = torch.Generator().manual_seed(
-                self.seed * 1_000_003 + epoch
-            )  # a CPU's draw on every device
-            self._order = torch.randperm(len(self.y), generator=order).to(self.y.device)
-            self._epoch = epoch
-        return self._order
+    def _order(self, epoch: int) -> Tensor:
+        if self.seed is None:
+            return torch.arange(len(self.y), device=self.y.device)
+        draw = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)  # a CPU's on any device
+        return torch.randperm(len(self.y), generator=draw).to(self.y.device)
 
 
 class Draws(Stream):

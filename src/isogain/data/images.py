@@ -75,7 +75,7 @@ class Images(Task):
     def view(self, x: Tensor) -> Tensor:
         """A batch of stored images as the network reads them."""
         x = self._features(x)
-        return x.unflatten(1, (self.length, self.n_in)) if self.sequential else x
+        return x.view(-1, self.length, self.n_in) if self.sequential else x
 
 
 class Sequences(Images):
