@@ -17,7 +17,7 @@ GRADED = 1e-3  # a factor whose columns' norms differ by more is balanced first
 SPAN = 400.0  # nats: what one SVD is given
 MARGIN = 40.0  # nats: values as far apart no longer feel each other
 REACH = MARGIN - math.log(RESOLVED)  # nats: nor do the rows of a product, whose R is graded too
-ROWS = 32  # of T, multiplied at once
+ROWS = 64  # of T, multiplied at once
 
 
 def log_singular_values(factors: Tensor | Iterable[Tensor]) -> Tensor:
@@ -73,15 +73,11 @@ class Graded:
         """
         if not count or not len(self.s):
             return
-        q, r = torch.linalg.qr(b)
-        diagonal = r.diagonal().abs()
-        least = (diagonal.min() / diagonal.max()).item()
-        if least > RESOLVED:  # False for NaN too
-            self.frame = q
-            self._multiply_sorted(r)
-        else:
+        least = self._take(b)
+        if not least > RESOLVED:  # False for NaN too
             for a in factors():
-                self._step(a)
+                if count == 1 or not self._take(a @ self.frame) > RESOLVED:
+                    self._step(a)
         self.size = _next_size(count, least)
 
     def logs(self) -> Tensor:
@@ -92,6 +88,18 @@ class Graded:
             lower = torch.linalg.qr(self.t[order].mT, mode="r").R.mT
             out[: len(s)] = _graded_logs(s, lower)
         return out
+
+    def _take(self, b: Tensor) -> float:
+        """Multiply by factors whose product with the frame is B, if B has kept its digits; its least |R_ii| over the
+        largest tells.
+        """
+        q, r = torch.linalg.qr(b)
+        diagonal = r.diagonal().abs()
+        least = (diagonal.min() / diagonal.max()).item() if len(diagonal) else math.nan
+        if least > RESOLVED:
+            self.frame = q
+            self._multiply_sorted(r)
+        return least
 
     def _step(self, a: Tensor) -> None:
         """One factor, however badly its rows and columns are scaled."""

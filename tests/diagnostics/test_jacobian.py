@@ -16,6 +16,7 @@ from isogain.diagnostics.jacobian import (
     jacobian,
     jacobian_spectra,
     jacobian_spectrum,
+    least_condition,
 )
 from isogain.init import orthogonal_
 from isogain.models.base import Network
@@ -183,7 +184,7 @@ def exact_logs(net, x, start=0):
         for example in range(len(x)):
             product = mpmath.eye(hs[0].shape[-1])
             for step in range(start, len(hs) - 1):
-                factor = net.pull(eye, step, hs, x)[example]
+                factor = net.pull_(eye.clone(), step, hs, x)[example]
                 product = mpmath.matrix(factor.tolist()) * product
             s = mpmath.svd_r(product, compute_uv=False)
             found.append([float(mpmath.log(value)) for value in s])
@@ -233,6 +234,43 @@ def test_only_the_ill_conditioned_examples_are_redone():
     torch.testing.assert_close(found.logs[0, 0], expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("n", [2, 7, 30])
+def test_the_condition_is_at_least_its_bound(n):
+    a = randn(5, n, n)
+    a[1] = torch.linalg.qr(a[1]).Q
+    a[2, :, 0] = 0
+    bound, s = least_condition(a), torch.linalg.svdvals(a)
+    assert (bound <= s[:, 0] / s[:, -1] * (1 + 1e-12)).all()
+    assert bound[1] == pytest.approx(1)
+    assert bound[2].isinf()
+
+
+def test_the_plain_product_stops_where_every_example_is_lost_already(monkeypatch):
+    net, x = wild("rnn", 320), torch.randn(2, 320, 3)
+    steps, pull = [], RNN.pull_
+
+    def counted(self, rows, step, hs, x):
+        if rows.dtype == torch.float32:
+            steps.append(step)
+        return pull(self, rows, step, hs, x)
+
+    monkeypatch.setattr(RNN, "pull_", counted)
+    assert jacobian_spectra(net, x, [319, 0]).exact.tolist() == [[False, True], [False, True]]
+    assert len(steps) <= 320 // 8
+
+
+def test_examples_of_different_rank_are_measured_together():
+    net, x = small(RNN, hidden=5, activation="relu"), randn(4, 5, 3)
+    found = jacobian_spectra(net, x, [3, 0])
+    assert found.exact[:, 1].all()
+    assert len(found.logs[:, 1].isfinite().sum(1).unique()) > 1
+    torch.testing.assert_close(found.logs[:, 1].exp(), torch.linalg.svdvals(brute_force(net, x)))
+    for i in range(len(x)):
+        alone = jacobian_spectra(net, x[i : i + 1], [3, 0])
+        assert torch.equal(alone.exact[0], found.exact[i])
+        torch.testing.assert_close(alone.logs[0], found.logs[i], rtol=1e-12, atol=1e-12)
+
+
 @networks
 def test_the_jacobian_from_a_later_start_is_that_of_the_remaining_network(build):
     net, x = build(), randn(3, 5, 3)
@@ -247,12 +285,13 @@ def test_the_jacobian_from_a_later_start_is_that_of_the_remaining_network(build)
 
 @networks
 def test_every_step_is_pulled_as_by_autograd(build):
-    """Network.pull and pull_input are the definitions; a network's own are only faster."""
+    """Network.pull_ and pull_input are the definitions; a network's own are only faster."""
     net, x = build(), randn(3, 5, 3)
     hs = [h.detach() for h in net.trajectory(net.start(x), x)]
     rows = randn(3, 7, hs[0].shape[-1])
     for step in range(len(hs) - 1):
-        same(net.pull(rows, step, hs, x), Network.pull(net, rows, step, hs, x))
+        pulled = net.pull_(rows.clone(), step, hs, x)
+        same(pulled, Network.pull_(net, rows.clone(), step, hs, x))
         if net.sequential:
             same(net.pull_input(rows, step, hs, x), Network.pull_input(net, rows, step, hs, x))
 
@@ -260,7 +299,7 @@ def test_every_step_is_pulled_as_by_autograd(build):
 def test_a_network_without_a_formula_is_measured_too():
     net, x = small(MLP, depth=3), randn(2, 5, 3)
     expected = jacobian_spectrum(net, x)
-    net.pull = lambda *args: Network.pull(net, *args)
+    net.pull_ = lambda *args: Network.pull_(net, *args)
     same(jacobian_spectrum(net, x), expected)
 
 
@@ -328,7 +367,7 @@ def test_the_factors_have_the_singular_values_of_every_step(build):
     eye = torch.eye(hs[0].shape[-1], dtype=torch.float64).expand(2, -1, -1)
     found = factor_spectra(net, x, steps)
     for step in steps:
-        s = torch.linalg.svdvals(Network.pull(net, eye, step, hs, x))
+        s = torch.linalg.svdvals(Network.pull_(net, eye.clone(), step, hs, x))
         torch.testing.assert_close(found[:, step].exp(), s, rtol=1e-9, atol=1e-13)
 
 

@@ -29,9 +29,9 @@ def jacobian_extremes(net: Network, x: Tensor, steps: int = 32) -> Tensor:
             return jvp(lambda h: net.trajectory(h, x)[-1], (h,), (v,))[1]
 
         def pull(u: Tensor) -> Tensor:
-            rows = u.unsqueeze(1)
+            rows = u.unsqueeze(1).clone()
             for step in reversed(range(len(hs) - 1)):
-                rows = net.pull(rows, step, hs, x)
+                net.pull_(rows, step, hs, x)
             return rows.squeeze(1)
 
         s = torch.linalg.svdvals(bidiagonal(push, pull, h, min(steps, h.shape[-1])))

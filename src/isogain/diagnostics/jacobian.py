@@ -7,7 +7,9 @@ h_L back to h_0 together, one product of (n·block, n) matrices a layer or time 
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from functools import partial
+from itertools import groupby
 from typing import NamedTuple
 
 import torch
@@ -20,6 +22,8 @@ from isogain.products import Graded, log_singular_values
 
 ENTRIES = 2**19  # of all Jacobians at once: more fall out of a CPU's cache
 FEWEST = 4  # examples at once all the same
+ENTRIES_EXACT = 2**17  # of those that one thread works on, in float64
+LOOKS = (32, 8, 2)  # parts of the way, of which one each is looked at
 RESCALE = 16  # steps from one power of two taken out of the rows to the next
 ROUNDING = 1e-2  # relative error that a plain product's least singular value may have
 
@@ -69,7 +73,7 @@ def factor_spectra(net: Network, x: Tensor, at: Sequence[int]) -> Tensor:
     precise = copy.deepcopy(net).double()
     with torch.no_grad(), cached():
         found = [
-            [log_singular_values([precise.pull(_eye(hs[0]), step, hs, part)]) for step in at]
+            [log_singular_values([precise.pull_(_eye(hs[0]), step, hs, part)]) for step in at]
             for hs, part in _blocks(precise, x.double())
         ]
     return torch.cat([torch.stack(logs, 1) for logs in found])
@@ -87,76 +91,104 @@ def _input_norms(net: Network, hs: list[Tensor], x: Tensor) -> Tensor:
     for step in reversed(range(len(hs) - 1)):
         into_x = net.pull_input(rows, step, hs, x)
         norms.append(torch.linalg.matrix_norm(into_x).double().log() + scale.flatten())
-        rows, scale = _rescaled(net.pull(rows, step, hs, x), scale)
+        scale = _rescale_(net.pull_(rows, step, hs, x), scale)
     return torch.stack(norms[::-1], 1).cpu()
 
 
 def _plain_spectra(net: Network, hs: list[Tensor], x: Tensor, starts: Sequence[int]) -> Spectra:
-    found, n = {}, hs[0].shape[-1]
+    """As far as every example is too ill-conditioned, which the product of the last few factors may show."""
+    n, first, last = hs[0].shape[-1], min(starts), len(hs) - 1
     limit = ROUNDING / (n**0.5 * torch.finfo(hs[0].dtype).eps)
-    for step, rows, scale in _sweep(net, hs, x, starts):
-        finite = rows.isfinite().all(2).all(1).view(-1, 1, 1)
-        s = singular_values(rows.double().where(finite, 0))
-        found[step] = s.log() + scale.view(-1, 1), ~(s[:, -1] * limit > s[:, 0])  # True for NaN
+    looks = {last - (last - first) // part for part in LOOKS} - {last}
+    unknown = torch.full_like(hs[0], torch.nan, dtype=torch.float64)
+    found = dict.fromkeys(starts, (unknown, unknown[:, 0].isnan()))
+    for step, rows, scale in _sweep(net, hs, x, {*starts, *looks}):
+        if step in starts:
+            finite = rows.isfinite().all(2).all(1).view(-1, 1, 1)
+            s = singular_values(rows.double().where(finite, 0))
+            found[step] = s.log() + scale.view(-1, 1), ~(s[:, -1] * limit > s[:, 0])  # True for NaN
+        elif not (least_condition(rows) < limit).any():
+            break
     logs, exact = zip(*(found[step] for step in starts), strict=True)
     return Spectra(torch.stack(logs, 1).cpu(), torch.stack(exact, 1).cpu(), limit)
 
 
+def least_condition(a: Tensor) -> Tensor:
+    """A lower bound of σ_max/σ_min, the root mean square of the singular values over their geometric mean: (B, n, n)
+    -> (B,).
+    """
+    n = a.shape[-1]
+    return torch.linalg.matrix_norm(a) / n**0.5 / (torch.linalg.slogdet(a).logabsdet / n).exp()
+
+
 def _sweep(
-    net: Network, hs: list[Tensor], x: Tensor, starts: Sequence[int]
+    net: Network, hs: list[Tensor], x: Tensor, at: Collection[int]
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """(l, R (B, n, n), c (B, 1, 1)) with ∂h_L/∂h_l = eᶜ R at every l in `starts`, the last first."""
+    """(l, R (B, n, n), c (B, 1, 1)) with ∂h_L/∂h_l = eᶜ R at every l in `at`, the last first; R goes on changing."""
     rows, scale = _eye(hs[0]), _no_scale(hs[0])
-    for step in reversed(range(min(starts), len(hs) - 1)):
-        rows = net.pull(rows, step, hs, x)
+    for step in reversed(range(min(at), len(hs) - 1)):
+        net.pull_(rows, step, hs, x)
         if step % RESCALE == 0:
-            rows, scale = _rescaled(rows, scale)
-        if step in starts:
+            scale = _rescale_(rows, scale)
+        if step in at:
             yield step, rows, scale
 
 
-def _rescaled(rows: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    """A power of two goes from every example's rows to its scale."""
+def _rescale_(rows: Tensor, scale: Tensor) -> Tensor:
+    """A power of two goes from every example's rows to its scale, which is returned."""
     exponent = rows.abs().amax((1, 2), keepdim=True).frexp().exponent.clamp(-120, 120)
-    return rows.ldexp(-exponent), scale + exponent.double() * math.log(2)
+    rows.mul_(torch.ones_like(scale, dtype=rows.dtype).ldexp(-exponent))  # ldexp of many is slow
+    return scale + exponent.double() * math.log(2)
 
 
 def _exact_logs(net: Network, x: Tensor, starts: Sequence[Sequence[int]]) -> list[Tensor]:
-    """log σ(∂h_L/∂h_l) by graded QR decompositions, for every example's own l; (S, n) each."""
+    """log σ(∂h_L/∂h_l) by graded QR decompositions, for every example's own l; (S, n) of each, in a few stacks."""
     net, x = copy.deepcopy(net).double(), x.double()
     hs = net.trajectory(net.start(x), x)
+    most = -(-len(x) // torch.get_num_threads())  # a part for every thread
+    few = max(1, min(ENTRIES_EXACT // hs[0].shape[-1] ** 2, most))
+    alike = [list(same) for _, same in groupby(range(len(x)), key=lambda i: starts[i])]
+    parts = [run[i : i + few] for run in alike for i in range(0, len(run), few)]
 
-    def of_example(i: int) -> Tensor:
-        one = slice(i, i + 1)
-        return _graded_logs(net, [h[one] for h in hs], x[one], starts[i])
+    def of_part(i: int) -> Tensor:
+        part = slice(parts[i][0], parts[i][-1] + 1)
+        return _graded_logs(net, [h[part] for h in hs], x[part], starts[part.start])
 
-    return each(of_example, len(x))
+    return each(of_part, len(parts))
 
 
 @torch.no_grad()
 def _graded_logs(net: Network, hs: list[Tensor], x: Tensor, starts: Sequence[int]) -> Tensor:
-    """log σ(∂h_L/∂h_l) of one example, of the product of the transposed factors, the last first; (S, n)."""
-    product, found, end = Graded(hs[0].shape[-1]), {}, len(hs) - 1
+    """log σ(∂h_L/∂h_l), of the product of the transposed factors, the last first; (B·S, n)."""
+    products, found, end = [Graded(hs[0].shape[-1]) for _ in x], {}, len(hs) - 1
     while end > min(starts):
-        begin = max(end - product.size, max(step for step in starts if step < end))
-        _absorb(product, net, range(begin, end)[::-1], hs, x)
+        size = min(product.size for product in products)
+        begin = max(end - size, max(step for step in starts if step < end))
+        _absorb(products, net, range(begin, end)[::-1], hs, x)
         end = begin
         if end in starts:
-            found[end] = product.logs()
-    return torch.stack([found[step] for step in starts])
+            found[end] = torch.stack([product.logs() for product in products])
+    return torch.stack([found[step] for step in starts], 1).flatten(0, 1)
 
 
-def _absorb(product: Graded, net: Network, steps: range, hs: list[Tensor], x: Tensor) -> None:
-    """Multiply by the factors of `steps`."""
+def _absorb(
+    products: list[Graded], net: Network, steps: range, hs: list[Tensor], x: Tensor
+) -> None:
+    """Multiply every example's product by its factors of `steps`."""
 
-    def factors() -> Iterator[Tensor]:
+    def factors(i: int) -> Iterator[Tensor]:
+        one = slice(i, i + 1)
         for step in steps:
-            yield net.pull(_eye(hs[0]), step, hs, x)[0].mT.cpu()
+            yield net.pull_(_eye(hs[0][one]), step, [h[one] for h in hs], x[one])[0].mT.cpu()
 
-    rows = product.frame.mT.unsqueeze(0).to(hs[0])
+    rows = torch.zeros_like(_eye(hs[0]))  # below a product's rank they stay zero
+    for mine, product in zip(rows, products, strict=True):
+        mine[: product.frame.shape[1]] = product.frame.mT
     for step in steps:
-        rows = net.pull(rows, step, hs, x)
-    product.absorb(rows[0].mT.cpu(), len(steps), factors)
+        net.pull_(rows, step, hs, x)
+    for i, product in enumerate(products):
+        b = rows[i, : product.frame.shape[1]].mT.cpu()
+        product.absorb(b, len(steps), partial(factors, i))
 
 
 def _blocks(net: Network, x: Tensor) -> Iterator[tuple[list[Tensor], Tensor]]:

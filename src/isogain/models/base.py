@@ -86,8 +86,9 @@ class Network(nn.Module):
         """Logits by the fastest path; equals readout(trajectory(start(x), x)) in value and gradient."""
         return self.readout(self.trajectory(self.start(x), x))
 
-    def pull(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
-        """R ∂h_{l+1}/∂h_l at l = `step` of the trajectory `hs` of x, an example each: (B, m, n) -> (B, m, n).
+    @torch.no_grad()
+    def pull_(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
+        """R <- R ∂h_{l+1}/∂h_l at l = `step` of the trajectory `hs` of x, an example each; contiguous (B, m, n).
 
         By autograd where a network has no formula of its own: this is the definition.
         """
@@ -97,10 +98,10 @@ class Network(nn.Module):
                 end = self.trajectory(h, x[:, step : step + 1])[-1]
             else:
                 h, end = self.trajectory(hs[0].detach().requires_grad_(), x)[step : step + 2]
-        return _backward(end, h, rows)
+        return rows.copy_(_backward(end, h, rows))
 
     def pull_input(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
-        """R ∂h_{l+1}/∂x_{l+1} of a sequential network, likewise: (B, m, n) -> (B, m, D)."""
+        """R ∂h_{l+1}/∂x_{l+1} of a sequential network, R kept: (B, m, n) -> (B, m, D)."""
         with torch.enable_grad():
             now = x[:, step : step + 1].detach().requires_grad_()
             end = self.trajectory(hs[step].detach(), now)[-1]

@@ -63,13 +63,17 @@ class LSTM(Network):
             h = torch.cat(states, -1)
             yield maps, h
 
-    def pull(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
+    @torch.no_grad()
+    def pull_(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
         """∂(h, c)_{t+1}/∂c_t is diagonal in either block: half a dense factor's products."""
-        pulled = []
-        for layer, (delta, slopes) in enumerate(self._deltas(rows, step, hs, x)):
-            to_c = delta[..., self.hidden :] * slopes.f.unsqueeze(-2)
-            pulled += [delta @ slopes.times(self.recurrent[layer]), to_c]
-        return torch.cat(pulled, -1)
+        layers = self._deltas(rows, step, hs, x)
+        for part, w, (delta, slopes) in zip(
+            rows.chunk(self.depth, -1), self.recurrent, layers, strict=True
+        ):
+            by_h, by_c = part.chunk(2, -1)
+            torch.bmm(delta, slopes.times(w), out=by_h)
+            torch.mul(delta[..., self.hidden :], slopes.f.unsqueeze(-2), out=by_c)
+        return rows
 
     def pull_input(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
         delta, slopes = self._deltas(rows, step, hs, x)[0]

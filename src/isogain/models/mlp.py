@@ -49,8 +49,11 @@ class MLP(Network):
             h = self.phi(z)
             yield [Affine((before,), z)], h
 
-    def pull(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
-        return (rows * self.slope(hs[step + 1]).unsqueeze(-2)) @ self.kernel[step]
+    @torch.no_grad()
+    def pull_(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
+        delta = rows * self.slope(hs[step + 1]).unsqueeze(-2)
+        torch.mm(delta.flatten(0, 1), self.kernel[step], out=rows.flatten(0, 1))
+        return rows
 
     def top(self, hs: list[Tensor]) -> Tensor:
         return hs[-1]

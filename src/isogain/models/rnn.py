@@ -74,10 +74,13 @@ class RNN(Network):
             h = torch.cat(states, -1)
             yield maps, h
 
-    def pull(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
+    @torch.no_grad()
+    def pull_(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
         deltas = self._deltas(rows, hs[step + 1])
-        pulled = [delta @ w for delta, w in zip(deltas, self.recurrent, strict=True)]
-        return torch.cat(pulled, -1) if self.depth > 1 else pulled[0]
+        parts = rows.flatten(0, 1).chunk(self.depth, -1)
+        for part, delta, w in zip(parts, deltas, self.recurrent, strict=True):
+            torch.mm(delta.flatten(0, 1), w, out=part)
+        return rows
 
     def pull_input(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
         return self._deltas(rows, hs[step + 1])[0] @ self.input[0].weight
