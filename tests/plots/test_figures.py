@@ -322,3 +322,27 @@ def test_a_legend_lies_on_the_page_however_long_its_names(letters):
     (legend,) = figure.legends
     extent = legend.get_window_extent()
     assert figure.bbox.x0 <= extent.x0 and extent.x1 <= figure.bbox.x1
+
+
+def test_conditions_with_long_names_stand_from_the_top_down(tmp_path):
+    for i, name in enumerate(["a" * 20, "b" * 20, "c" * 20]):
+        for seed in range(2):
+            said = {"reg": name, "seed": seed}
+            write_run(tmp_path / f"{i}{seed}", said, {"test/acc": i + seed})
+    (axes,) = means.means(runs(tmp_path), ("reg",)).axes
+    assert [text.get_text()[0] for text in axes.get_yticklabels()] == ["a", "b", "c"]
+    assert axes.yaxis_inverted() and axes.get_xlabel() == "test accuracy"
+    assert axes.containers[0].lines[0].get_xdata().tolist() == [0.5, 1.5, 2.5]
+
+
+def test_a_legend_of_many_rows_makes_the_page_longer_and_leaves_the_panel_its_size():
+    heights = []
+    for curves in (2, 20):
+        with style.styled_context():
+            figure, (axes,) = style.page()
+            for i in range(curves):
+                axes.plot([0, 1], label=f"{i}" + "-" * 40)
+            style.legend(figure)
+            figure.draw_without_rendering()
+        heights.append(axes.get_window_extent().height)
+    assert heights[1] > 0.9 * heights[0]

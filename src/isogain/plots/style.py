@@ -9,6 +9,7 @@ from typing import Any
 
 WIDTH = 7.0  # inches: the text of a page, so that a point of type is a point in print
 LETTER = 0.066  # inches, of 8 pt text
+ROW = 0.17  # inches, of a legend
 HANDLE = 8  # letters that a line with its marker and the gap take
 COLOURS = (  # Okabe and Ito 2008, without yellow, which white paper swallows
     "#0072B2",
@@ -90,16 +91,20 @@ def below(panels: list, label: str) -> None:
 
 
 def legend(figure: Any, title: str | None = None) -> None:
-    """Below the panels, of all that has a label, in as many columns as the page holds."""
+    """Below the panels, of all that has a label, in as many columns as the page holds; the page grows by its rows."""
     pairs = (zip(*axes.get_legend_handles_labels(), strict=True) for axes in figure.axes)
     handles = {name: handle for found in pairs for handle, name in found}
-    longest = max((len(row) for name in handles for row in name.splitlines()), default=0)
+    lines = [name.splitlines() for name in handles]
+    longest = max((len(row) for rows in lines for row in rows), default=0)
     page = figure.get_figwidth() / LETTER
+    columns = max(1, min(4, int(page / (longest + HANDLE))))
+    rows = math.ceil(len(lines) / columns) * max(map(len, lines), default=0)
+    figure.set_figheight(figure.get_figheight() + ROW * max(rows - 2, 0))
     figure.legend(
         handles.values(),
         handles.keys(),
         loc="outside lower center",
-        ncols=max(1, min(4, int(page / (longest + HANDLE)))),
+        ncols=columns,
         frameon=False,
         title=title and wrapped(title, int(page)),
     )
