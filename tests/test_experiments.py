@@ -218,3 +218,14 @@ def trained(config: DictConfig, out: Path) -> dict:
     RunFolder(out).claim(config, [], resume=False)
     run(**built)
     return summary(out)
+
+
+def test_every_sweep_of_the_study_is_an_experiment_and_has_an_answer():
+    makefile = (CONF.parent / "Makefile").read_text()
+    listed = (
+        re.search(r"STUDY := (.*?)\nSENTIMENT", makefile, re.DOTALL)[1].replace("\\\n", " ").split()
+    )
+    answers = (CONF.parent / "results" / "answers").read_text()
+    read = set(re.findall(r"\b(\w+/\w+)\b(?= )", answers))
+    assert len(listed) > 20 and {name.removesuffix("/study") for name in listed} <= set(ALL)
+    assert set(listed) <= read

@@ -8,21 +8,19 @@ h_L back to h_0 together, one product of (n·block, n) matrices a layer or time 
 import copy
 import math
 from collections.abc import Collection, Iterator, Sequence
-from functools import partial
-from itertools import groupby
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.utils.parametrize import cached
 
-from isogain.cores import each, singular_values
+from isogain.cores import singular_values
+from isogain.diagnostics.exact import exact_logs, identities
 from isogain.models.base import Network
-from isogain.products import Graded, log_singular_values
+from isogain.products import log_singular_values
 
 ENTRIES = 2**19  # of all Jacobians at once: more fall out of a CPU's cache
 FEWEST = 4  # examples at once all the same
-ENTRIES_EXACT = 2**17  # of those that one thread works on, in float64
 LOOKS = (32, 8, 2)  # parts of the way, of which one each is looked at
 RESCALE = 16  # steps from one power of two taken out of the rows to the next
 ROUNDING = 1e-2  # relative error that a plain product's least singular value may have
@@ -57,7 +55,7 @@ def jacobian_spectra(net: Network, x: Tensor, starts: Sequence[int] = (0,)) -> S
         again = exact.any(1).nonzero().flatten().tolist()
         if again:
             own = [[start for start, e in zip(starts, exact[i], strict=True) if e] for i in again]
-            logs[exact] = torch.cat(_exact_logs(net, x[again], own))
+            logs[exact] = exact_logs(net, x[again], own)
     return Spectra(logs, exact, found[0].limit)
 
 
@@ -73,7 +71,7 @@ def factor_spectra(net: Network, x: Tensor, at: Sequence[int]) -> Tensor:
     precise = copy.deepcopy(net).double()
     with torch.no_grad(), cached():
         found = [
-            [log_singular_values([precise.pull_(_eye(hs[0]), step, hs, part)]) for step in at]
+            [log_singular_values([precise.pull_(identities(hs[0]), step, hs, part)]) for step in at]
             for hs, part in _blocks(precise, x.double())
         ]
     return torch.cat([torch.stack(logs, 1) for logs in found])
@@ -87,7 +85,7 @@ def input_norms(net: Network, x: Tensor) -> Tensor:
 
 
 def _input_norms(net: Network, hs: list[Tensor], x: Tensor) -> Tensor:
-    rows, scale, norms = _eye(hs[0]), _no_scale(hs[0]), []
+    rows, scale, norms = identities(hs[0]), _no_scale(hs[0]), []
     for step in reversed(range(len(hs) - 1)):
         into_x = net.pull_input(rows, step, hs, x)
         norms.append(torch.linalg.matrix_norm(into_x).double().log() + scale.flatten())
@@ -125,7 +123,7 @@ def _sweep(
     net: Network, hs: list[Tensor], x: Tensor, at: Collection[int]
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """(l, R (B, n, n), c (B, 1, 1)) with ∂h_L/∂h_l = eᶜ R at every l in `at`, the last first; R goes on changing."""
-    rows, scale = _eye(hs[0]), _no_scale(hs[0])
+    rows, scale = identities(hs[0]), _no_scale(hs[0])
     for step in reversed(range(min(at), len(hs) - 1)):
         net.pull_(rows, step, hs, x)
         if step % RESCALE == 0:
@@ -141,56 +139,6 @@ def _rescale_(rows: Tensor, scale: Tensor) -> Tensor:
     return scale + exponent.double() * math.log(2)
 
 
-def _exact_logs(net: Network, x: Tensor, starts: Sequence[Sequence[int]]) -> list[Tensor]:
-    """log σ(∂h_L/∂h_l) by graded QR decompositions, for every example's own l; (S, n) of each, in a few stacks."""
-    net, x = copy.deepcopy(net).double(), x.double()
-    hs = net.trajectory(net.start(x), x)
-    most = -(-len(x) // torch.get_num_threads())  # a part for every thread
-    few = max(1, min(ENTRIES_EXACT // hs[0].shape[-1] ** 2, most))
-    alike = [list(same) for _, same in groupby(range(len(x)), key=lambda i: starts[i])]
-    parts = [run[i : i + few] for run in alike for i in range(0, len(run), few)]
-
-    def of_part(i: int) -> Tensor:
-        part = slice(parts[i][0], parts[i][-1] + 1)
-        return _graded_logs(net, [h[part] for h in hs], x[part], starts[part.start])
-
-    return each(of_part, len(parts))
-
-
-@torch.no_grad()
-def _graded_logs(net: Network, hs: list[Tensor], x: Tensor, starts: Sequence[int]) -> Tensor:
-    """log σ(∂h_L/∂h_l), of the product of the transposed factors, the last first; (B·S, n)."""
-    products, found, end = [Graded(hs[0].shape[-1]) for _ in x], {}, len(hs) - 1
-    while end > min(starts):
-        size = min(product.size for product in products)
-        begin = max(end - size, max(step for step in starts if step < end))
-        _absorb(products, net, range(begin, end)[::-1], hs, x)
-        end = begin
-        if end in starts:
-            found[end] = torch.stack([product.logs() for product in products])
-    return torch.stack([found[step] for step in starts], 1).flatten(0, 1)
-
-
-def _absorb(
-    products: list[Graded], net: Network, steps: range, hs: list[Tensor], x: Tensor
-) -> None:
-    """Multiply every example's product by its factors of `steps`."""
-
-    def factors(i: int) -> Iterator[Tensor]:
-        one = slice(i, i + 1)
-        for step in steps:
-            yield net.pull_(_eye(hs[0][one]), step, [h[one] for h in hs], x[one])[0].mT.cpu()
-
-    rows = torch.zeros_like(_eye(hs[0]))  # below a product's rank they stay zero
-    for mine, product in zip(rows, products, strict=True):
-        mine[: product.frame.shape[1]] = product.frame.mT
-    for step in steps:
-        net.pull_(rows, step, hs, x)
-    for i, product in enumerate(products):
-        b = rows[i, : product.frame.shape[1]].mT.cpu()
-        product.absorb(b, len(steps), partial(factors, i))
-
-
 def _blocks(net: Network, x: Tensor) -> Iterator[tuple[list[Tensor], Tensor]]:
     """The trajectory of all examples, and then a few of them at a time: ([h_0, …, h_L], x)."""
     hs = net.trajectory(net.start(x), x)
@@ -202,11 +150,6 @@ def _blocks(net: Network, x: Tensor) -> Iterator[tuple[list[Tensor], Tensor]]:
 def block(n: int) -> int:
     """How many examples with a state of size n are measured at once."""
     return max(FEWEST, ENTRIES // n**2)
-
-
-def _eye(h: Tensor) -> Tensor:
-    n = h.shape[-1]
-    return torch.eye(n, dtype=h.dtype, device=h.device).repeat(len(h), 1, 1)
 
 
 def _no_scale(h: Tensor) -> Tensor:
