@@ -208,6 +208,19 @@ def test_rho_is_not_made_up():
     assert math.isnan(fisher.pearson(np.ones(3), np.arange(3.0)))
 
 
+def test_curvature_at_the_start_is_that_of_the_summaries(tmp_path):
+    for i, (largest, curvature) in enumerate([(0.0, 1.0), (0.5, 2.0), (1.0, 5.0)]):
+        name = "fisher_exact/at_start/lambda_max"
+        summary = {name: curvature, "jacobian/at_start/log_max": largest}
+        write_run(tmp_path / str(i), {"seed": i}, summary, curves={"jacobian/log_max": {0: 9.0}})
+    found = fisher.points(runs(tmp_path), name)
+    np.testing.assert_allclose(found.table["x"], np.exp([0.0, 1, 2]))
+    assert found.table["y"].tolist() == [1, 2, 5]
+    assert found.rho == pytest.approx(np.corrcoef(np.exp([0, 1, 2]), [1, 2, 5])[0, 1])
+    with pytest.raises(KeyError, match="no run has it"):
+        fisher.points(runs(tmp_path), "fisher_mc/at_start/lambda_max")
+
+
 def test_margins_are_in_order_and_no_constraint_is_the_widest(tmp_path):
     said = [{"reg": "hard"}, {"reg": "hard"}, {"reg": "none"}]
     for i, (said_, acc) in enumerate(zip(said, [0.5, 0.7, 0.9], strict=True)):

@@ -7,9 +7,11 @@ import pandas as pd
 
 from isogain.plots.runs import groups
 from isogain.plots.style import COLOURS, MARKERS, legend, page, styled, text, wrapped
+from isogain.results.aggregate import check, numbers
 from isogain.results.curves import curves
 
 LARGEST = "jacobian/log_max"
+START = "/at_start/"  # in the name of what a summary has of step 0
 KINDS = ("exact", "mc", "empirical")
 
 
@@ -22,12 +24,22 @@ class Points(NamedTuple):
 
 
 def points(table: pd.DataFrame, metric: str) -> Points:
-    """Over all runs and steps; a correlation of fewer than three points is NaN."""
-    found = curves(table, [LARGEST, metric])
-    found = found.assign(x=np.exp(2 * found[LARGEST]), y=found[metric])
+    """Over all runs and steps, or at step 0 for a metric at_start; a correlation of fewer than three points is NaN."""
+    found, largest = _measured(table, metric)
+    found = found.assign(x=np.exp(2 * found[largest]), y=found[metric])
     found = found[np.isfinite(found["x"]) & (found["y"] > 0)][["folder", "step", "x", "y"]]
     x, y = found["x"].to_numpy(), found["y"].to_numpy()
     return Points(found, pearson(x, y), pearson(np.log(x), np.log(y)))
+
+
+def _measured(table: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, str]:
+    """folder, step, the metric and the logarithm of σ_max beside it, and the latter's name."""
+    if START not in metric:
+        return curves(table, [LARGEST, metric]), LARGEST
+    largest = LARGEST.replace("/", START)
+    check(table, [largest, metric])
+    values = {name: numbers(table, name) for name in (largest, metric)}
+    return table[["folder"]].assign(step=0, **values).dropna(), largest
 
 
 def pearson(x: np.ndarray, y: np.ndarray) -> float:
