@@ -100,6 +100,7 @@ class Network(nn.Module):
                 h, end = self.trajectory(hs[0].detach().requires_grad_(), x)[step : step + 2]
         return rows.copy_(_backward(end, h, rows))
 
+    @torch.no_grad()
     def pull_input(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
         """R ∂h_{l+1}/∂x_{l+1} of a sequential network, R kept: (B, m, n) -> (B, m, D)."""
         with torch.enable_grad():

@@ -66,18 +66,19 @@ class LSTM(Network):
     @torch.no_grad()
     def pull_(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
         """∂(h, c)_{t+1}/∂c_t is diagonal in either block: half a dense factor's products."""
-        layers = self._deltas(rows, step, hs, x)
-        for part, w, (delta, slopes) in zip(
-            rows.chunk(self.depth, -1), self.recurrent, layers, strict=True
-        ):
+        layers = self._deltas_(rows, step, hs, x)
+        parts = rows.chunk(self.depth, -1)
+        for part, w, slopes in zip(parts, self.recurrent, layers, strict=True):
             by_h, by_c = part.chunk(2, -1)
-            torch.bmm(delta, slopes.times(w), out=by_h)
-            torch.mul(delta[..., self.hidden :], slopes.f.unsqueeze(-2), out=by_c)
+            by_h.copy_(part @ slopes.times(w))
+            by_c.mul_(slopes.f.unsqueeze(-2))
         return rows
 
+    @torch.no_grad()
     def pull_input(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
-        delta, slopes = self._deltas(rows, step, hs, x)[0]
-        return delta @ slopes.times(self._input_gates(0))
+        rows = rows.clone()
+        slopes = self._deltas_(rows, step, hs, x)[0]
+        return rows.chunk(self.depth, -1)[0] @ slopes.times(self._input_gates(0))
 
     def top(self, hs: list[Tensor]) -> Tensor:
         return hs[-1][..., -2 * self.hidden : -self.hidden]
@@ -143,21 +144,20 @@ class LSTM(Network):
         """The input's weights, a matrix a gate: (4, N, D)."""
         return self.input[layer].weight.unflatten(0, (4, self.hidden))
 
-    def _deltas(
-        self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor
-    ) -> "list[tuple[Tensor, Slopes]]":
-        """R ∂h_{t+1}/∂(o's term, c) of every layer (B, m, 2N), from the top down, and its slopes."""
+    def _deltas_(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> "list[Slopes]":
+        """R <- R ∂h_{t+1}/∂(o's term, c) of every layer, (B, m, 2N) each, from the top down; the layers' slopes."""
         before, after = (hs[t].chunk(2 * self.depth, -1) for t in (step, step + 1))
-        parts, below, found = rows.chunk(self.depth, -1), None, []
+        parts, found = rows.chunk(self.depth, -1), []
         for layer in reversed(range(self.depth)):
             h, c = before[2 * layer : 2 * layer + 2]
             signal = after[2 * layer - 2] if layer else x[:, step]
             slopes = Slopes.of(*self._gates(layer, signal, h), c, after[2 * layer + 1])
             to_h, to_c = parts[layer].chunk(2, -1)
-            to_h = to_h if below is None else to_h + below
-            delta = torch.cat([to_h, torch.addcmul(to_c, to_h, slopes.c.unsqueeze(-2))], -1)
-            below = delta @ slopes.times(self._input_gates(layer)) if layer else None
-            found.insert(0, (delta, slopes))
+            to_c.addcmul_(to_h, slopes.c.unsqueeze(-2))
+            if layer:
+                below = parts[layer - 1].chunk(2, -1)[0]
+                below.add_(parts[layer] @ slopes.times(self._input_gates(layer)))
+            found.insert(0, slopes)
         return found
 
 
@@ -188,5 +188,8 @@ class Slopes(NamedTuple):
     def times(self, w: Tensor) -> Tensor:
         """∂(h by o's term, c)/∂v for the gates' matrices w (4, N, K) of a vector v: (B, 2N, K)."""
         i, forget, g, o = (slope.unsqueeze(-1) for slope in (self.i, self.forget, self.g, self.o))
-        by_c = (i * w[0]).addcmul_(forget, w[1]).addcmul_(g, w[2])
-        return torch.cat([o * w[3], by_c], -2)
+        out = w.new_empty(len(i), 2 * w.shape[1], w.shape[2])
+        by_o, by_c = out.chunk(2, -2)
+        torch.mul(o, w[3], out=by_o)
+        torch.mul(i, w[0], out=by_c).addcmul_(forget, w[1]).addcmul_(g, w[2])
+        return out

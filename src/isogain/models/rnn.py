@@ -82,6 +82,7 @@ class RNN(Network):
             torch.mm(delta.flatten(0, 1), w, out=part)
         return rows
 
+    @torch.no_grad()
     def pull_input(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
         return self._deltas(rows, hs[step + 1])[0] @ self.input[0].weight
 
