@@ -10,7 +10,7 @@ CURVLINOPS := curvlinops-for-pytorch einconv einops linear_operator opt_einsum
 STUDY := a_gradients/study a_gradients/rnn b_depth/study c_isometry/study c_isometry/relu \
 	d_hard/study d_hard/references d_hard/glorot d_hard/pixels e_when/study e_when/schedules e_when/none \
 	hlav_seqmnist/study hlav_seqmnist/notebook hlav_seqmnist/glorot hlav_seqmnist/ours hlav_sentiment/study \
-	sokol_fisher/study sokol_fisher/training sokol_manifold/study sokol_manifold/largest
+	sokol_fisher/study sokol_fisher/training sokol_manifold/study sokol_manifold/slower sokol_manifold/largest
 SENTIMENT ?= data
 
 .PHONY: train test test-slurm bench lint study
