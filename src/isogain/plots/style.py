@@ -120,7 +120,11 @@ def within_range(axes: Any, metric: str) -> None:
 def line(i: int) -> dict[str, Any]:
     """Colour, line style and marker of the i-th curve: 28 that differ in colour or style."""
     style = LINE_STYLES[(i % len(COLOURS) + i // len(COLOURS)) % len(LINE_STYLES)]
-    return {"color": COLOURS[i % len(COLOURS)], "ls": style, "marker": MARKERS[i % len(MARKERS)]}
+    return {
+        "color": COLOURS[i % len(COLOURS)],
+        "ls": style,
+        "marker": MARKERS[(i + i // len(COLOURS)) % len(MARKERS)],
+    }
 
 
 def text(value: object) -> str:
