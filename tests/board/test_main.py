@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from functools import partial
 
 import pytest
 from boards import board_run
@@ -47,7 +48,13 @@ def test_it_prints_its_address_serves_and_ends_by_ctrl_c(tmp_path):
     board_run(tmp_path / "a")
     command = [sys.executable, "-m", "isogain.board", str(tmp_path)]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ,
+        # in the background of a script it is ignored, by all descendants too
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     ) as board:
         url = board.stdout.readline().strip()
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]{16}/", url)
