@@ -52,24 +52,8 @@ class RunFolder:
         `step` is where training goes on. Raises ConfigError where the folder holds a run already and this
         one does not resume it, where another process is at work in it, or where it cannot be written.
         """
-        texts = {
-            "config.yaml": OmegaConf.to_yaml(config, resolve=True),
-            "overrides.yaml": OmegaConf.to_yaml(OmegaConf.create(list(overrides))),
-        }
-        if choices is not None:  # Hydra's own groups are none of ours
-            ours = {group: name for group, name in choices.items() if "/" not in group}
-            texts["choices.yaml"] = OmegaConf.to_yaml(OmegaConf.create(ours))
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            (self.path / "config.yaml").open("a" if resume else "x").close()
-        except FileExistsError as error:
-            if error.filename == str(self.path):
-                raise ConfigError(f"out={self.path}: cannot be written (not a folder)") from None
-            raise ConfigError(
-                f"out={self.path}: holds a run already; choose another, or resume=true"
-            ) from None
-        except OSError as error:
-            raise ConfigError(f"out={self.path}: cannot be written ({error.strerror})") from None
+        texts = _descriptions(config, overrides, choices)
+        self._take(resume)
         with alone(self.attempts.path):  # of two that resume it at once, one finds the other
             if pid := self.attempts.at_work():
                 raise ConfigError(
@@ -83,6 +67,20 @@ class RunFolder:
             with replaced(self.path / name) as part:
                 part.write_text(text)
         (self.path / "summary.json").unlink(missing_ok=True)  # of the attempt that is resumed
+
+    def _take(self, resume: bool) -> None:
+        """Make the folder and the mark in it, which is there once it is taken."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            (self.path / "config.yaml").open("a" if resume else "x").close()
+        except FileExistsError as error:
+            if error.filename == str(self.path):
+                raise ConfigError(f"out={self.path}: cannot be written (not a folder)") from None
+            raise ConfigError(
+                f"out={self.path}: holds a run already; choose another, or resume=true"
+            ) from None
+        except OSError as error:
+            raise ConfigError(f"out={self.path}: cannot be written ({error.strerror})") from None
 
     def outcome(self, config: DictConfig) -> dict[str, Any] | None:
         """The summary, where a run of the same config has come to its end here: it would come to the same again."""
@@ -118,6 +116,20 @@ class RunFolder:
             return
         (self.path / "log.txt").unlink(missing_ok=True)
         self.path.rmdir()
+
+
+def _descriptions(
+    config: DictConfig, overrides: Sequence[str], choices: Mapping[str, str | None] | None
+) -> dict[str, str]:
+    """What was asked for, by file name."""
+    texts = {
+        "config.yaml": OmegaConf.to_yaml(config, resolve=True),
+        "overrides.yaml": OmegaConf.to_yaml(OmegaConf.create(list(overrides))),
+    }
+    if choices is not None:  # Hydra's own groups are none of ours
+        ours = {group: name for group, name in choices.items() if "/" not in group}
+        texts["choices.yaml"] = OmegaConf.to_yaml(OmegaConf.create(ours))
+    return texts
 
 
 def _asked(config: DictConfig) -> dict[str, Any]:

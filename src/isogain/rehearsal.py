@@ -61,9 +61,15 @@ def rehearse(
             f"objective={objective}: {type(data).__name__} has no accuracy: use null or val/loss"
         )
     _refusals_of("", lambda: between("seed", seed, 0, 2**32))
-    for name in COUNTS & trainer.keywords.keys():
-        _refusals_of("trainer", lambda name=name: at_least(name, trainer.keywords[name], 1))
-    if trainer.keywords.get("max_steps") == 0 or trainer.keywords.get("max_epochs") == 0:
+    _check_trainer(trainer, here, shared)
+    return _steps_behind(Path(out), ckpt, resume, net, optim, trainer.keywords)
+
+
+def _check_trainer(trainer: partial, here: bool, shared: bool) -> None:
+    options = trainer.keywords
+    for name in COUNTS & options.keys():
+        _refusals_of("trainer", lambda name=name: at_least(name, options[name], 1))
+    if options.get("max_steps") == 0 or options.get("max_epochs") == 0:
         raise ConfigError(
             "trainer.max_steps and trainer.max_epochs must not be 0: nothing to train"
         )
@@ -76,14 +82,20 @@ def rehearse(
             f"trainer.devices: cluster=none computes all points in one process, and this one needs "
             f"{fitter.world_size}: use cluster=local hydra.launcher.jobs=1, or cluster=slurm"
         )
-    found = checkpoints.newest_good(Path(out) / "checkpoints") if resume else None
+
+
+def _steps_behind(
+    out: Path, ckpt: str | None, resume: bool, net: Network, optim: Optim, limits: dict[str, Any]
+) -> int:
+    """Of the checkpoint that training goes on from; raises CheckpointError where it cannot."""
+    found = checkpoints.newest_good(out / "checkpoints") if resume else None
     if found:
         _check_fit(*found, net, optim)
         return found[1]["global_step"]
     if ckpt:
         checkpoint = checkpoints.load(Path(ckpt))
         _check_fit(Path(ckpt), checkpoint, net, optim)
-        _check_something_left(ckpt, checkpoint, trainer.keywords)
+        _check_something_left(ckpt, checkpoint, limits)
         return checkpoint["global_step"]
     return 0
 

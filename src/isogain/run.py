@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.environments import SLURMEnvironment
 from torch import Tensor
@@ -54,32 +55,14 @@ def run(
     folder, started = RunFolder(Path(out)), time.perf_counter()
     pl.seed_everything(seed, verbose=False)
     record = RunRecord(folder.path)
-    chosen = [callback for callback in callbacks.values() if callback is not None]
-    fitter = trainer(
-        logger=[record, logger(folder=folder.path)] if logger else [record],
-        callbacks=chosen,
-        plugins=[WholeFileIO(), *_cluster()],
-        gradient_clip_val=optim.grad_clip,
-        default_root_dir=out,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in chosen),
-        num_sanity_val_steps=0,
-    )
-    data.load(fitter.strategy.root_device)
-    data.share(fitter.global_rank, fitter.world_size)
-    net = model(**data.sizes())
-    learner = Learner(net, init, reg, optim, data.loss, data.hits, data.baseline, data.embedding)
-    if hasattr(init, "finish_"):  # it sets more than kernels
-        init.finish_(net, data.probe(PROBE)[0])
+    loggers = [record, logger(folder=folder.path)] if logger else [record]
+    fitter = _fitter(trainer, loggers, callbacks, optim, out)
+    device = fitter.strategy.root_device
+    learner = _learner(fitter, data, model, init, reg, optim)
     start = _start(folder, record, ckpt, resume)
-    log.info(
-        report.start_table(
-            learner, data, fitter.strategy.root_device, init, {"seed": seed, "folder": out}
-        )
-    )
+    log.info(report.start_table(learner, data, device, init, {"seed": seed, "folder": out}))
     outcome, error = _outcome(fitter, learner, data, start)
-    summary = outcome | _numbers(fitter, learner) | _circumstances(fitter, seed, started)
+    summary = outcome | _numbers(fitter, learner) | _circumstances(device, seed, started)
     try:
         record.flush()
         if fitter.is_global_zero and summary["status"] != "preempted":
@@ -91,6 +74,45 @@ def run(
         raise error
     log.info(report.end_table(summary, folder.path))
     return summary
+
+
+def _fitter(
+    trainer: Callable[..., pl.Trainer],
+    loggers: list[Any],
+    callbacks: Mapping[str, pl.Callback | None],
+    optim: Optim,
+    out: str,
+) -> pl.Trainer:
+    chosen = [callback for callback in callbacks.values() if callback is not None]
+    return trainer(
+        logger=loggers,
+        callbacks=chosen,
+        plugins=[WholeFileIO(), *_cluster()],
+        gradient_clip_val=optim.grad_clip,
+        default_root_dir=out,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in chosen),
+        num_sanity_val_steps=0,
+    )
+
+
+def _learner(
+    fitter: pl.Trainer,
+    data: Task,
+    model: Callable[..., Network],
+    init: Callable[[Tensor], Tensor],
+    reg: Regularizer,
+    optim: Optim,
+) -> Learner:
+    """The initialised network and how it learns, once the data that it depends on is there."""
+    data.load(fitter.strategy.root_device)
+    data.share(fitter.global_rank, fitter.world_size)
+    net = model(**data.sizes())
+    learner = Learner(net, init, reg, optim, data.loss, data.hits, data.baseline, data.embedding)
+    if hasattr(init, "finish_"):  # it sets more than kernels
+        init.finish_(net, data.probe(PROBE)[0])
+    return learner
 
 
 def _cluster() -> list[SLURMEnvironment]:
@@ -154,11 +176,11 @@ def _numbers(fitter: pl.Trainer, learner: Learner) -> dict[str, Any]:
     return {**known, "steps": fitter.global_step, "epochs": epochs}
 
 
-def _circumstances(fitter: pl.Trainer, seed: int, started: float) -> dict[str, Any]:
+def _circumstances(device: torch.device, seed: int, started: float) -> dict[str, Any]:
     return {
         "seconds": time.perf_counter() - started,
         "seed": seed,
-        "device": report.device_name(fitter.strategy.root_device),
+        "device": report.device_name(device),
         "versions": provenance.versions(),
         "git": provenance.git_commit(),
     }
