@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobRuntime, JobStatus, run_job, setup_globals
+from hydra.core.utils import JobReturn, JobRuntime, JobStatus, run_job, setup_globals
 from omegaconf import DictConfig, open_dict
 
 
@@ -24,9 +24,7 @@ def compute(
     number: int,
 ) -> None:
     """Compute one point in this process; what it prints goes to the file `said`."""
-    with said.open("a") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+    _redirect_output(said)
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # CUDA has not been asked yet
     import torch
@@ -55,13 +53,22 @@ def compute(
     except KeyboardInterrupt as end:  # its record is written
         print(str(end) or "interrupted", file=sys.stderr)
         sys.exit(getattr(end, "code", 130))
+    sender.send((returned.status, _value(returned)))
+
+
+def _redirect_output(said: Path) -> None:
+    with said.open("a") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+
+
+def _value(returned: JobReturn) -> object:
+    """What the point came to; an error as one that can be pickled, which not every one can."""
     value = returned._return_value
-    if returned.status == JobStatus.FAILED:
-        traceback.print_exception(value)
-        value = RuntimeError(
-            f"{type(value).__name__}: {value}"
-        )  # not every exception can be pickled
-    sender.send((returned.status, value))
+    if returned.status != JobStatus.FAILED:
+        return value
+    traceback.print_exception(value)
+    return RuntimeError(f"{type(value).__name__}: {value}")
 
 
 def _let_others_join(point: DictConfig) -> None:
