@@ -105,6 +105,12 @@ def test_a_typo_is_answered_with_the_keys_of_the_groups_that_were_chosen(tmp_pat
     assert line == "error: model.forget_bas: no such key; did you mean 'forget_bias'?"
 
 
+def test_flags_that_exclude_each_other_are_one_line(tmp_path):
+    result = called(tmp_path, "--multirun", "--cfg", "job")
+    assert one_line(result.stderr).startswith("error: Only one of --run, --multirun, --cfg")
+    assert result.returncode == 1
+
+
 @pytest.mark.parametrize("option", [("--help",), ("--cfg", "job"), ("--cfg", "job", "--resolve")])
 def test_what_only_shows_something_imports_nothing_heavy_and_leaves_nothing(tmp_path, option):
     result = called(tmp_path, *option, wrapper=("-c", LISTS_MODULES))

@@ -129,6 +129,10 @@ def main(hydra_main: Callable[[], Any], conf: Path) -> None:
     except (HydraException, OmegaConfBaseException) as error:
         sys.exit(_told(UserError(one_line(error, conf))))
     except Exception as error:
+        if isinstance(error, ValueError) and str(error).startswith(
+            "Only one of --"
+        ):  # of its flags
+            error = UserError(str(error))
         sys.exit(_told(error))
 
 
