@@ -89,6 +89,28 @@ def test_learning_curves_are_means_with_intervals_and_crosses_where_runs_stopped
     assert axes.get_ylabel() == "val accuracy"
 
 
+@pytest.mark.parametrize(
+    ("metric", "values", "scale", "means"),
+    [
+        ("train/loss", [(1.0, 4.0), (100.0, 400.0), (1e4, 1e4)], "log", [2, 200, 1e4]),
+        ("train/loss", [(1.0, 4.0), (2.0, 6.0), (3.0, 5.0)], "linear", [2.5, 4, 4]),
+        ("train/loss", [(0.0, 4.0), (100.0, 400.0), (1e4, 1e4)], "linear", [2, 250, 1e4]),
+        ("val/acc", [(0.001, 0.001), (0.5, 0.3), (0.9, 0.7)], "linear", [0.001, 0.4, 0.8]),
+    ],
+)
+def test_of_positive_values_over_decades_the_geometric_mean_is_drawn(
+    tmp_path, metric, values, scale, means
+):
+    for seed, mine in enumerate(zip(*values, strict=True)):
+        curve = {metric: dict(zip((0, 5, 10), mine, strict=True))}
+        write_run(tmp_path / str(seed), {"seed": seed}, {}, curves=curve)
+    (axes,) = learning.learning(runs(tmp_path), ("reg",), metric).axes
+    assert axes.get_yscale() == scale
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), means)
+    (band,) = axes.collections
+    assert band.get_paths()[0].vertices[:, 1].min() > 0 or scale == "linear"
+
+
 def test_curves_logged_at_other_steps_are_read_between_them(tmp_path):
     for seed, steps in enumerate([(0, 10), (0, 5, 10)]):
         curve = {"train/loss": {s: float(s) for s in steps}}

@@ -11,6 +11,7 @@ from isogain.results.aggregate import seeds, spread
 from isogain.results.curves import curves
 
 METRICS = ("val/acc", "val/loss", "train/acc", "train/loss")  # the first that a run has
+DECADES = 2  # of positive values, from which on their logarithms are averaged and drawn
 
 
 class Curve(NamedTuple):
@@ -23,8 +24,11 @@ class Curve(NamedTuple):
     ended: np.ndarray
 
 
-def curve(runs: pd.DataFrame, logged: pd.DataFrame, metric: str) -> Curve:
-    """Of a group: at all steps that every run which finished has passed, straight between those where it logged."""
+def curve(runs: pd.DataFrame, logged: pd.DataFrame, metric: str, log: bool = False) -> Curve:
+    """Of a group: at all steps that every run which finished has passed, straight between those where it logged.
+
+    With `log` the geometric mean and its interval.
+    """
     logged = logged[logged["folder"].isin(runs["folder"])]
     done = set(runs["folder"][runs["status"] == "finished"])
     each = {f: rows.drop_duplicates("step", keep="last") for f, rows in logged.groupby("folder")}
@@ -37,24 +41,29 @@ def curve(runs: pd.DataFrame, logged: pd.DataFrame, metric: str) -> Curve:
     last = min(rows["step"].iloc[-1] for rows in whole)
     steps = np.unique(np.concatenate([rows["step"] for rows in whole]))
     steps = steps[(first <= steps) & (steps <= last)]
-    values = [np.interp(steps, rows["step"], rows[metric]) for rows in whole]
+    into, back = (np.log, np.exp) if log else (np.asarray, np.asarray)
+    values = [np.interp(steps, rows["step"], into(rows[metric])) for rows in whole]
     seed = dict(zip(runs["folder"], seeds(runs), strict=True))  # of one seed's runs the mean counts
     of_seed = pd.DataFrame(values).groupby([seed[r["folder"].iloc[0]] for r in whole]).mean()
     found = [spread(of_seed[i].to_numpy()) for i in of_seed]
-    mean, low, high = (np.array([f[key] for f in found]) for key in ("mean", "low", "high"))
+    mean, low, high = (back([f[key] for f in found]) for key in ("mean", "low", "high"))
     return Curve(steps, mean, low, high, ends)
 
 
 @styled
 def learning(table: pd.DataFrame, by: tuple[str, ...] = (), metric: str | None = None) -> Any:
-    """A curve a group; runs that did not finish end in a cross and are in no mean."""
+    """A curve a group; runs that did not finish end in a cross and are in no mean.
+
+    Where positive values span more than two decades the mean is the geometric one and the axis logarithmic.
+    """
     named = groups(table, by)
     if len(named) > MOST:
         raise ValueError(f"{len(named)} curves do not fit: say what to pool runs by (--by)")
     logged, metric = _logged(table, metric)
+    log = "acc" not in metric and _spans_decades(logged[metric].to_numpy(dtype=float))
     figure, (axes,) = page(height=3.2)
     for i, (name, runs) in enumerate(named.items()):
-        found, look = curve(runs, logged, metric), line(i)
+        found, look = curve(runs, logged, metric, log), line(i)
         every = max(len(found.steps) // 8, 1)
         name = wrapped(text(counted(name, runs)), 44)
         axes.plot(found.steps, found.mean, **look, markevery=every, lw=1.5, label=name)
@@ -64,10 +73,16 @@ def learning(table: pd.DataFrame, by: tuple[str, ...] = (), metric: str | None =
             )
         axes.plot(*found.ended.T, "x", color=look["color"], ms=7, mew=1.5)
     axes.set(xlabel="optimiser steps", ylabel=axis_label(metric))
+    axes.set_yscale("log" if log else "linear")
     within_range(axes, metric)
-    told = "mean over seeds and its 95 % interval; ×: a run that stopped early"
-    legend(figure, told)
+    mean = "geometric mean" if log else "mean"
+    legend(figure, f"{mean} over seeds and its 95 % interval; ×: a run that stopped early")
     return figure
+
+
+def _spans_decades(values: np.ndarray) -> bool:
+    values = values[np.isfinite(values)]
+    return bool(len(values)) and 0 < values.min() < 10**-DECADES * values.max()
 
 
 def _logged(table: pd.DataFrame, metric: str | None) -> tuple[pd.DataFrame, str]:
