@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from multiprocessing import forkserver
 
 import pytest
@@ -13,6 +14,15 @@ torch.set_num_threads(1)  # the matrices are tiny
 @pytest.fixture(autouse=True)
 def seed() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(params=[1, 2, 3])
+def cores(request) -> Iterator[int]:
+    """How many threads torch was told to use."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -1,18 +1,11 @@
 """Calls side by side give what they give one after another, and leave torch as it was."""
 
+import numpy as np
 import pytest
 import torch
 from cases import randn
 
-from isogain.cores import each, singular_values
-
-
-@pytest.fixture(params=[1, 2, 3])
-def cores(request):
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
+from isogain.cores import each, log_abs_dets, singular_values
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7])
@@ -34,3 +27,10 @@ def test_an_error_is_passed_on_and_threads_are_given_back(cores):
 def test_singular_values_of_a_stack_are_those_of_its_matrices(cores, shape):
     stack = randn(*shape)
     torch.testing.assert_close(singular_values(stack), torch.linalg.svdvals(stack))
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 3), (1, 4, 4), (3, 256, 256)])
+def test_determinants_of_a_stack_are_those_of_its_matrices(cores, shape):
+    stack = randn(*shape).float()
+    expected = torch.from_numpy(np.linalg.slogdet(stack.double().numpy()).logabsdet).float()
+    torch.testing.assert_close(log_abs_dets(stack), expected, rtol=1e-5, atol=1e-2)

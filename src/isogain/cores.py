@@ -26,3 +26,10 @@ def singular_values(stack: Tensor) -> Tensor:
     if not stack.is_cpu or not len(stack):
         return torch.linalg.svdvals(stack)
     return torch.stack(each(lambda i: torch.linalg.svdvals(stack[i]), len(stack)))
+
+
+def log_abs_dets(stack: Tensor) -> Tensor:
+    """log |det A| of a stack (matrices, n, n); (matrices,). `linalg.solve` says why a CPU takes a matrix a core."""
+    if not stack.is_cpu or not len(stack):
+        return torch.linalg.slogdet(stack).logabsdet
+    return torch.stack(each(lambda i: torch.linalg.slogdet(stack[i]).logabsdet, len(stack)))

@@ -142,6 +142,17 @@ def polar(w: Tensor) -> Tensor:
     return q if tall(w) is w else q.mT
 
 
+def solve(a: Tensor, b: Tensor) -> Tensor:
+    """A⁻¹B, (..., n, n) and (..., n, k) -> (..., n, k), a matrix at a time on a CPU.
+
+    A batch of LU decompositions is wrong there, at n >= 150, once `torch.set_num_threads` was told more than one:
+    pytorch/pytorch issues 141358 and 142815, in torch 2.14 still. It takes the same time.
+    """
+    if a.dim() == 2 or not a.is_cpu:
+        return torch.linalg.solve(a, b)
+    return torch.stack([solve(x, y) for x, y in zip(a, b, strict=True)])
+
+
 def orthonormal(w: Tensor) -> Tensor:
     """Q of the QR decomposition with a positive diagonal of R (of Wᵀ if W is wide): (..., n, k) -> (..., n, k)."""
     if w.shape[-2] < w.shape[-1]:

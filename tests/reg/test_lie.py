@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -153,3 +155,23 @@ def test_a_saved_kernel_comes_back_bit_for_bit_whatever_it_is_loaded_into(map, s
 def test_a_gain_out_of_range_is_refused_by_name(gain):
     with pytest.raises(ValueError, match=rf"^gain must be .*, got {gain}$"):
         Lie(gain=gain)
+
+
+@pytest.mark.parametrize("shape", [(3, 256, 256), (1, 2, 170, 170)])
+def test_cayley_and_its_gradient_are_right_for_stacks_on_however_many_threads(cores, shape):
+    w = orthogonal_(torch.empty(shape), GAIN)
+    kernel = attached(w, "cayley")
+    (leaf,) = leaves(kernel)
+    with torch.no_grad():
+        leaf.add_(torch.randn(shape), alpha=0.01)
+    pull = torch.randn(shape)
+    grad = torch.autograd.grad((pull * kernel.w).sum(), leaf)[0]
+    base = (w / GAIN).double()
+    assert_close = partial(torch.testing.assert_close, rtol=1e-3, atol=1e-4)
+    x = leaf.detach().double().requires_grad_()
+    skew = x.tril() - x.tril().mT
+    eye = torch.eye(shape[-1]).double()
+    inverse = torch.stack([torch.linalg.inv(m) for m in (eye - skew / 2).flatten(0, -3)])
+    turned = GAIN * base @ inverse.view(shape) @ (eye + skew / 2)
+    assert_close(kernel.w.detach(), turned.detach().float())
+    assert_close(grad, torch.autograd.grad((pull * turned).sum(), x)[0].float())

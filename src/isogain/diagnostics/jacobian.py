@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.parametrize import cached
 
-from isogain.cores import singular_values
+from isogain.cores import log_abs_dets, singular_values
 from isogain.diagnostics.exact import exact_logs, identities
 from isogain.models.base import Network
 from isogain.products import log_singular_values
@@ -116,7 +116,7 @@ def least_condition(a: Tensor) -> Tensor:
     -> (B,).
     """
     n = a.shape[-1]
-    return torch.linalg.matrix_norm(a) / n**0.5 / (torch.linalg.slogdet(a).logabsdet / n).exp()
+    return torch.linalg.matrix_norm(a) / n**0.5 / (log_abs_dets(a) / n).exp()
 
 
 def _sweep(

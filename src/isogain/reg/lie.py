@@ -4,6 +4,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.utils.parametrizations import orthogonal
 from torch.nn.utils.parametrize import register_parametrization
 
@@ -31,8 +32,28 @@ class Lie(Regularizer):
         w = getattr(module, name)
         base = polar(w)
         orthogonal(module, name, orthogonal_map=MAPS[self.map])
+        if self.map == "cayley":
+            chain = module.parametrizations[name]
+            chain[0] = Apart(chain[0])
         register_parametrization(module, name, Times(self.gain))
         setattr(module, name, base * self.gain)  # through both, so that B is the initial weight
+
+
+class Apart(nn.Module):
+    """Torch's parametrisation of a stack by Cayley's map, a matrix at a time on a CPU: `linalg.solve` says why."""
+
+    def __init__(self, whole: nn.Module) -> None:
+        super().__init__()
+        self.whole = whole
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not x.is_cpu or x.dim() == 2:
+            return self.whole(x)
+        pairs = zip(self.whole.base, x, strict=True)
+        return torch.stack([functional_call(self, {"whole.base": base}, y) for base, y in pairs])
+
+    def right_inverse(self, w: Tensor) -> Tensor:
+        return self.whole.right_inverse(w)
 
 
 class Times(nn.Module):

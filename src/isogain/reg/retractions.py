@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from isogain.linalg import orthonormal, polar, symmetric_product
+from isogain.linalg import orthonormal, polar, solve, symmetric_product
 
 
 def polar_plane(v: Tensor, step: Tensor) -> Tensor:
@@ -25,7 +25,7 @@ def cayley_plane(v: Tensor, step: Tensor) -> Tensor:
     """(I − A/2)⁻¹(I + A/2)V for the skew A with AV = Δ, by an n × n solve. Wen and Yin 2013, equation 7."""
     half = step - 0.5 * v @ (v.mT @ step)
     a = half @ v.mT - v @ half.mT
-    return torch.linalg.solve(identity_like(a) - a / 2, v + a @ v / 2)
+    return solve(identity_like(a) - a / 2, v + a @ v / 2)
 
 
 def polar_frame(v: Tensor, d: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ def qr_frame(v: Tensor, d: Tensor) -> Tensor:
 def cayley_frame(v: Tensor, d: Tensor) -> Tensor:
     """V(I − D/2)⁻¹(I + D/2)."""
     eye = identity_like(d)
-    return v @ torch.linalg.solve(eye - d / 2, eye + d / 2)
+    return v @ solve(eye - d / 2, eye + d / 2)
 
 
 def exponential(d: Tensor, tolerance: float | None) -> tuple[Tensor, float]:
