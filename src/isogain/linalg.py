@@ -23,7 +23,9 @@ def pieces(*stacks: Tensor) -> Iterator[tuple[Tensor, ...]]:
     Work that goes over a piece several times stays in a CPU's cache; a GPU wants large batches.
     """
     flat = [stack.view(-1, *stack.shape[-2:]) for stack in stacks]
-    few = max(1, CACHED // flat[0][0].numel()) if flat[0].is_cpu else len(flat[0])
+    few = max(1, CACHED // flat[0].shape[1:].numel()) if flat[0].is_cpu else len(flat[0])
+    if few >= len(flat[0]):
+        return iter([tuple(flat)])
     return zip(*(stack.split(few) for stack in flat), strict=True)
 
 
