@@ -2,12 +2,12 @@
 
     python benchmarks/constraints.py [rnn:HIDDENxT | mlp:LAYERSxWIDTH ...] [--rounds 7] [--only NAMES] [--lr 1e-4]
 
-One table a workload. "gap" is the largest ‖WᵀW/g² − I‖_F/√n after the last step, "floor" the ratio that the
-matrix products alone imply: the step without constraint, plus products · 2n³ at the speed of torch.bmm on the
-same stack in the same run; a symmetric product counts as the 5/8 of one that it needs, hard as three products (it
-takes four where a step is large), manifold without its correction in every 32nd step. geoopt, torch's
-parametrizations and geotorch train the same network with the same batches; geotorch is left out where it is not
-installed. A sample is four steps; samples are drawn in turn, round after round.
+One table a workload. "gap" is the largest ‖WᵀW/g² − I‖_F/√n after the last step, "none" the least time of the
+step without constraint beside it, "floor" the ratio that the matrix products alone imply: that step, plus
+products · 2n³ at the speed of torch.bmm on the same stack in the same run; a symmetric product counts as the 5/8 of
+one that it needs, hard as three products (it takes four where a step is large), manifold without its correction in
+every 32nd step. geoopt, torch's parametrizations and geotorch train the same network with the same batches; geotorch
+is left out where it is not installed. A sample is four steps; samples are drawn in turn, round after round.
 """
 
 import argparse
@@ -257,7 +257,7 @@ def compare(work: Workload, rounds: int, lr: float, only: list[str]) -> None:
     if only:
         builds = {k: v for k, v in builds.items() if k == "none" or any(o in k for o in only)}
     print(f"\n{work}, {torch.get_num_threads()} threads, Adam {lr:g}, {rounds} rounds\n")
-    print("| | step / none | floor | gap |\n|---|---|---|---|", flush=True)
+    print("| | step / none | floor | gap | none, ms |\n|---|---|---|---|---|", flush=True)
     names = [name for name in builds if name != "none"]
     for name in names:
         steps = {"none": builds["none"](), name: builds[name]()}
@@ -266,7 +266,7 @@ def compare(work: Workload, rounds: int, lr: float, only: list[str]) -> None:
         count = OURS[name][1] if name in OURS else None
         floor = "" if count is None else f"{1 + count * product / base:.2f}"
         print(
-            f"| {name} | {ratio(times, name, 'none'):.2f} | {floor} | {steps[name].gap():.1e} |",
+            f"| {name} | {ratio(times, name, 'none'):.2f} | {floor} | {steps[name].gap():.1e} | {1e3 * base:.1f} |",
             flush=True,
         )
         del steps
