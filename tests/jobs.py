@@ -34,9 +34,8 @@ def started(cwd: Path, *arguments: str) -> subprocess.Popen:
     paths = f"{Path(isogain.__file__).parents[1]}:{Path(__file__).parent}"
     env = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     words = [sys.executable, str(TRAIN), "-m", *arguments]
-    heard = partial(
-        signal.signal, signal.SIGINT, signal.SIG_DFL
-    )  # a script's background ignores it
+    # a script's background ignores Ctrl-C
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(words, cwd=cwd, env=env, text=True, preexec_fn=heard, **pipes)
 

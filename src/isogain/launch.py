@@ -29,6 +29,7 @@ from isogain.ranks import rank
 from isogain.sweep import in_one_process
 
 log = logging.getLogger(__name__)
+CLASH = "Only one of --"  # Hydra's word on its flags that exclude each other
 UNHELPFUL = (
     ".*LeafSpec.*",
     "The number of training batches",  # metrics are logged at the end of every epoch too
@@ -129,9 +130,7 @@ def main(hydra_main: Callable[[], Any], conf: Path) -> None:
     except (HydraException, OmegaConfBaseException) as error:
         sys.exit(_told(UserError(one_line(error, conf))))
     except Exception as error:
-        if isinstance(error, ValueError) and str(error).startswith(
-            "Only one of --"
-        ):  # of its flags
+        if isinstance(error, ValueError) and str(error).startswith(CLASH):
             error = UserError(str(error))
         sys.exit(_told(error))
 

@@ -24,7 +24,7 @@ def pieces(*stacks: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """
     flat = [stack.view(-1, *stack.shape[-2:]) for stack in stacks]
     few = max(1, CACHED // flat[0].shape[1:].numel()) if flat[0].is_cpu else len(flat[0])
-    if few >= len(flat[0]):
+    if few >= max(map(len, flat)):
         return iter([tuple(flat)])
     return zip(*(stack.split(few) for stack in flat), strict=True)
 
@@ -109,9 +109,9 @@ def svd(w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """U, s, Vᵀ of the thin singular value decomposition, also where LAPACK's iteration fails: (..., n, k) -> (..., n,
     m), (..., m), (..., m, k) with m = min(n, k).
 
-    On repeated singular values, which orthogonal matrices have, it can give up, return NaN, or, once
-    in some thousand steps of 512 × 512, finite vectors that are none; then by the eigenvectors of the
-    smaller Gram matrix in float64. Raises torch.linalg.LinAlgError where W is not finite.
+    On repeated singular values, which orthogonal matrices have, it can give up, return NaN, or, in
+    float32 and now and then, finite vectors that are none; then by the eigenvectors of the smaller
+    Gram matrix in float64. Raises torch.linalg.LinAlgError where W is not finite.
     """
     check_finite(w)
     try:

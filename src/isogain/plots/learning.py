@@ -6,7 +6,17 @@ import numpy as np
 import pandas as pd
 
 from isogain.plots.runs import axis_label, counted, groups
-from isogain.plots.style import MOST, legend, line, page, styled, text, within_range, wrapped
+from isogain.plots.style import (
+    MOST,
+    is_accuracy,
+    legend,
+    line,
+    page,
+    styled,
+    text,
+    within_range,
+    wrapped,
+)
 from isogain.results.aggregate import seeds, spread
 from isogain.results.curves import curves
 
@@ -60,7 +70,7 @@ def learning(table: pd.DataFrame, by: tuple[str, ...] = (), metric: str | None =
     if len(named) > MOST:
         raise ValueError(f"{len(named)} curves do not fit: say what to pool runs by (--by)")
     logged, metric = _logged(table, metric)
-    log = "acc" not in metric and _spans_decades(logged[metric].to_numpy(dtype=float))
+    log = not is_accuracy(metric) and _spans_decades(logged[metric].to_numpy(dtype=float))
     figure, (axes,) = page(height=3.2)
     for i, (name, runs) in enumerate(named.items()):
         found, look = curve(runs, logged, metric, log), line(i)

@@ -110,9 +110,14 @@ def legend(figure: Any, title: str | None = None) -> None:
     )
 
 
+def is_accuracy(metric: str) -> bool:
+    """Whether its values lie in [0, 1]."""
+    return metric.rpartition("/")[2].startswith("acc")
+
+
 def within_range(axes: Any, metric: str) -> None:
     """No interval of an accuracy makes room for values that there are none of."""
-    if metric.rpartition("/")[2].startswith("acc"):
+    if is_accuracy(metric):
         low, high = axes.get_ylim()
         axes.set_ylim(max(low, -0.02), min(high, 1.02))
 
