@@ -1,14 +1,13 @@
 import numpy as np
 import pytest
-import scipy.special
 import torch
 from cases import SHAPES, randn, same
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from isogain import linalg, newton_schulz
+from isogain import linalg, newton_schulz, rough
 from isogain.init import gaussian_, glorot_, orthogonal_
 from isogain.linalg import orthogonality_gap, polar, tall
-from isogain.newton_schulz import SAFETY, Late, NewtonSchulz, correction, first_gap
+from isogain.newton_schulz import Late, NewtonSchulz
 
 DISTANCES = [1e-8, 1e-6, 1e-4, 1e-2, 0.1, 0.5, 3.0]
 LINALG_ERROR = torch.linalg.LinAlgError
@@ -125,9 +124,13 @@ def test_a_stack_in_many_pieces_is_done_like_matrix_by_matrix(monkeypatch):
         assert projection.fallbacks == 2
 
 
-@pytest.mark.parametrize("distance", [0.0, 1e-5, 1e-3, 0.1, 3.0])
+@pytest.mark.parametrize("instructions", [False, True])
+@pytest.mark.parametrize("distance", [0.0, 1e-5, 1e-3, 1e-2, 0.1, 3.0])
 @pytest.mark.parametrize("shape", [(64, 64), (3, 90, 30), (30, 90)])
-def test_in_single_precision_ten_roundings_are_left(shape, distance):
+def test_in_single_precision_ten_roundings_are_left(shape, distance, instructions, monkeypatch):
+    """Whether or not the CPU has instructions for bfloat16."""
+    monkeypatch.setattr(rough, "multiplies_bfloat16", lambda: instructions)
+    monkeypatch.setattr(rough, "WORTH", 0)
     found = after(near(*shape, gap=distance).float(), gain=1.2)
     assert orthogonality_gap(found.double(), 1.2).max() < 2e-6
 
@@ -145,7 +148,7 @@ def test_the_nearer_the_fewer_products(distance, count):
     assert products(near(3, 32, 32, gap=distance)) == count
 
 
-@pytest.mark.parametrize("distance, count", [(0, 2), (1e-4, 2), (1e-3, 3), (1e-2, 4)])
+@pytest.mark.parametrize("distance, count", [(0, 2), (1e-4, 2), (1e-2, 3), (3e-2, 4)])
 def test_single_precision_needs_fewer(distance, count):
     assert products(near(3, 32, 32, gap=distance).float()) == count
 
@@ -168,117 +171,6 @@ def test_the_tolerance_is_kept_for_one_singular_value_too_small(n, step):
         w = w @ orthogonal_(randn(n, n))
         for tolerance in np.logspace(-6, -1, 21):
             assert orthogonality_gap(after(w, tolerance=tolerance)) <= tolerance
-
-
-# the series
-
-CUTS = [(1, 0.01, 1.0), (2, 0.01, 1e-5), (4, 0.01, 1e-14), (4, 0.5, None)]  # terms, ‖E‖, tolerance
-
-
-def symmetric(kind, m, size):
-    """Three symmetric matrices of spectral norm `size`."""
-    q, scale = orthogonal_(randn(3, m, m)), torch.zeros(3, 1, m, dtype=torch.float64)
-    scale[..., :1] = -1.0 if kind == "shrinking" else 1.0
-    if kind == "generic":
-        scale = 2 * torch.rand_like(scale) - 1
-        scale = scale / scale.abs().amax(-1, keepdim=True)
-    return size * (q * scale) @ q.mT
-
-
-def left_by(error, twice):
-    """√m times the gap that the correction leaves in W, where WᵀW = I + E."""
-    eye = torch.eye(error.shape[-1], dtype=error.dtype)
-    root = eye - twice / 2
-    return torch.linalg.matrix_norm(root @ (eye + error) @ root - eye)
-
-
-@pytest.mark.parametrize("m", [1, 5, 32])
-@pytest.mark.parametrize("terms, size, tolerance", CUTS)
-def test_the_correction_is_the_binomial_series_cut_short(m, terms, size, tolerance):
-    error = symmetric("generic", m, size)
-    values, q = torch.linalg.eigh(error)
-    series = sum(scipy.special.binom(-0.5, k) * values**k for k in range(1, terms + 1))
-    found, _, _ = correction(error, tolerance)
-    torch.testing.assert_close(found, (q * -2 * series.unsqueeze(-2)) @ q.mT, rtol=0, atol=2e-14)
-
-
-@pytest.mark.parametrize("kind", ["generic", "stretching", "shrinking"])
-@pytest.mark.parametrize("m", [1, 5, 8])
-@pytest.mark.parametrize("size", [1e-8, 1e-4, 0.01, 0.1, 0.5, 0.8])
-def test_the_gap_told_is_at_least_the_gap_left(kind, m, size):
-    error = symmetric(kind, m, size)
-    for tolerance in (1e-14, 1e-7, 1e-4, 1e-2, 1.0):
-        twice, _, left = correction(error.clone(), tolerance)
-        assert left_by(error, twice).max() <= left * m**0.5 + 1e-14
-
-
-@pytest.mark.parametrize("m", [1, 5, 32])
-@pytest.mark.parametrize("size", [1e-8, 1e-4, 0.01, 0.1, 0.5, 0.8])
-def test_the_gap_told_is_of_the_order_of_the_gap_left(m, size):
-    """Else steps would be taken that nothing needs: a factor 1/0.6 for the cut, and up to √m for the norm."""
-    error = symmetric("stretching", m, size)
-    for tolerance in (1e-14, 1e-4):
-        twice, _, left = correction(error.clone(), tolerance)
-        assert left * m**0.5 <= 10 * left_by(error, twice).max() + 1e-14
-
-
-@pytest.mark.parametrize("kind", ["generic", "stretching", "shrinking"])
-@pytest.mark.parametrize("m", [1, 5, 32])
-@pytest.mark.parametrize("terms, size, tolerance", CUTS)
-def test_the_correction_makes_the_inverse_square_root_up_to_the_gap(
-    terms, size, tolerance, m, kind
-):
-    error = symmetric(kind, m, size)
-    values, q = torch.linalg.eigh(error)
-    exact = (q * ((1 + values) ** -0.5 - 1).unsqueeze(-2)) @ q.mT
-    found, _, _ = correction(error.clone(), tolerance)
-    off = torch.linalg.matrix_norm(-found / 2 - exact)
-    assert off.max() <= 2 * size ** (terms + 1) * m**0.5
-
-
-@pytest.mark.parametrize("kind", ["generic", "stretching", "shrinking"])
-@pytest.mark.parametrize("m", [1, 5, 32])
-@pytest.mark.parametrize("terms, size, tolerance", CUTS)
-def test_the_size_told_is_at_least_the_spectral_norm(terms, size, tolerance, m, kind):
-    error = symmetric(kind, m, size)
-    spectral = torch.linalg.matrix_norm(error, 2)
-    _, told, _ = correction(error, tolerance)
-    assert told.shape == (3,)
-    assert (told >= spectral * (1 - 1e-12)).all()
-    assert (told <= spectral * 2 * m**0.5).all()
-
-
-def first_gaps(error):
-    """Of the largest matrix of a stack: exactly, as told for a tolerance, and the bounds of it."""
-    m = error.shape[-1]
-    norm = torch.linalg.matrix_norm(error).max().item()
-    upper = (0.75 + norm / 4) * norm**2 / m**0.5
-    exact = (0.75 + norm / 4) * torch.linalg.matrix_norm(error @ error).max().item() / m**0.5
-    lower = upper / m**0.5
-    return exact, lambda tolerance: first_gap(error, norm, tolerance), (lower, upper)
-
-
-@pytest.mark.parametrize("kind", ["generic", "stretching"])
-@pytest.mark.parametrize("m", [1, 5, 16, 32])
-def test_the_gap_of_the_first_cut_is_bounded_where_that_decides(m, kind):
-    exact, told, (lower, upper) = first_gaps(symmetric(kind, m, 0.3)[:1])
-    assert lower * (1 - 1e-12) <= exact <= upper * (1 + 1e-12)
-    assert told(2 * upper) == pytest.approx(upper)
-    assert told(lower / 2) > lower / 2
-
-
-@pytest.mark.parametrize("m", [5, 16])
-def test_up_to_sixteen_columns_it_is_known_between_the_bounds(m):
-    exact, told, bounds = first_gaps(symmetric("generic", m, 0.3)[:1])
-    assert told(np.prod(bounds) ** 0.5) == pytest.approx(SAFETY * exact)
-
-
-@pytest.mark.parametrize("m", [20, 32, 100, 256])
-def test_a_generic_one_is_estimated_on_the_safe_side(m):
-    for _ in range(20):
-        error = randn(1, m, m)
-        exact, told, bounds = first_gaps(1e-3 * (error + error.mT))
-        assert 1 <= told(np.prod(bounds) ** 0.5) / exact < 2 * SAFETY
 
 
 # far matrices

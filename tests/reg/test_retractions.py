@@ -8,6 +8,7 @@ import scipy.linalg
 import torch
 from cases import randn, same
 
+from isogain import rough
 from isogain.init import orthogonal_
 from isogain.linalg import orthogonality_gap, skew
 from isogain.reg.retractions import (
@@ -252,3 +253,31 @@ def test_a_retraction_keeps_the_type_and_leaves_its_arguments_alone(retract, sha
     before = v.clone(), step.clone()
     assert retract(v, step).dtype == dtype
     assert torch.equal(v, before[0]) and torch.equal(step, before[1])
+
+
+@pytest.mark.parametrize("size", [1e-3, 0.01, 0.03, 0.1, 0.3])
+@pytest.mark.parametrize("n", [24, 100])
+def test_with_rough_products_the_exponential_still_bounds_the_gap_it_leaves(monkeypatch, n, size):
+    monkeypatch.setattr(rough, "multiplies_bfloat16", lambda: True)
+    monkeypatch.setattr(rough, "WORTH", 0)
+    d = skew_of_size((2, n, n), size).float()
+    for tolerance in (1e-8, 4e-8, 1e-6, 1e-4):
+        q, bound = exponential(d, tolerance)
+        q = q.double() + torch.eye(n, dtype=torch.float64)
+        exact, _ = exponential(d.double(), tolerance)
+        assert orthogonality_gap(q).max() <= bound + 1e-7  # rounding
+        assert (q - torch.eye(n) - exact).abs().max() <= 2 * n**0.5 * (bound + 1e-7)
+
+
+def test_a_rough_square_is_taken_where_it_keeps_the_tolerance_and_only_there(monkeypatch):
+    """What it is off is symmetric, so it is all of it a gap: at most LOST times ‖D²‖_F/√n."""
+    monkeypatch.setattr(rough, "multiplies_bfloat16", lambda: True)
+    monkeypatch.setattr(rough, "WORTH", 0)
+    d = skew_of_size((1, 64, 64), 0.02).float()
+    off = rough.LOST * torch.linalg.matrix_norm(d @ d).item() / 8
+    square = rough.rough_product(d, d)
+    assert torch.equal(exponential(d, 1.3 * off)[0], d + square / 2)
+    assert not torch.equal(exponential(d, 0.9 * off)[0], d + square / 2)
+    assert torch.equal(
+        exponential(d.double(), 1.3 * off)[0], d.double() + d.double() @ d.double() / 2
+    )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from isogain.linalg import orthonormal, polar, solve, symmetric_product
+from isogain.rough import LOST, pays, rough_product
 
 
 def polar_plane(v: Tensor, step: Tensor) -> Tensor:
@@ -47,21 +48,41 @@ def cayley_frame(v: Tensor, d: Tensor) -> Tensor:
 def exponential(d: Tensor, tolerance: float | None) -> tuple[Tensor, float]:
     """exp(D) − I of skew D, to second order in D if that leaves a gap of at most `tolerance`, else to fourth.
 
-    One or two products. Returns it and an upper bound of the gap ‖QᵀQ − I‖_F/√n that Q = I + it has
-    in exact arithmetic, D⁴/4 or D⁶/72 (None: to fourth order, nothing is read from the device, nan).
+    One or two products, rough ones where those are faster and good enough. Returns it and an upper
+    bound of the gap ‖QᵀQ − I‖_F/√n that Q = I + it has, D⁴/4 or D⁶/72 and what a rough product lost
+    (None: to fourth order, nothing is read from the device, nan).
     """
-    square = symmetric_product(d, d)
     if tolerance is None:
-        left = math.nan
-    else:
-        norm, root = torch.linalg.matrix_norm(square).max().item(), math.sqrt(d.shape[-1])
-        left = norm**2 / 4 / root
-        if left <= tolerance:
+        return fourth_order(d, symmetric_product(d, d), roughly=False), math.nan
+    root = math.sqrt(d.shape[-1])
+    if pays(d) and LOST * (largest_norm(d) / root) ** 2 <= tolerance:  # ‖D‖²_F <= √n ‖D²‖_F
+        square = rough_product(d, d)
+        size = largest_norm(square)
+        if (left := (size**2 / 4 + LOST * size) / root) <= tolerance:
             return torch.add(d, square, alpha=0.5), left
-        left = norm**3 / 72 / root + norm**4 / 576 / root
-    higher = d.mul(1 / 6).add_(square, alpha=1 / 24)
+    square = symmetric_product(d, d)
+    size = largest_norm(square)
+    if (left := size**2 / 4 / root) <= tolerance:
+        return torch.add(d, square, alpha=0.5), left
+    left = (size**3 / 72 + size**4 / 576) / root
+    lost = LOST * (size**1.5 / 6 + size**2 / 24) / root
+    if roughly := pays(d) and left + lost <= tolerance:
+        left += lost
+    return fourth_order(d, square, roughly), left
+
+
+def fourth_order(d: Tensor, square: Tensor, roughly: bool) -> Tensor:
+    """D + D²/2 + D³/6 + D⁴/24, the last two of them roughly or all exactly."""
+    higher = torch.mul(d, 1 / 6).add_(square, alpha=1 / 24)
+    if roughly:
+        return rough_product(square, higher).add_(square, alpha=0.5).add_(d)
     higher.diagonal(dim1=-2, dim2=-1).add_(0.5)
-    return torch.baddbmm(d, square, higher), left
+    return torch.baddbmm(d, square, higher)
+
+
+def largest_norm(a: Tensor) -> float:
+    """The largest Frobenius norm in a stack of matrices (..., n, n)."""
+    return torch.linalg.matrix_norm(a).max().item()
 
 
 def identity_like(a: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from isogain.reg.retractions import (
 )
 
 CORRECTED = 32  # steps between two corrections of rounding where nothing else asks for one
-ROUNDING = {torch.float64: 1e-15, torch.float32: 2.5e-8}  # gap a step may leave beside rounding
+ROUNDING = {torch.float64: 1e-15, torch.float32: 4e-8}  # gap a step may leave beside rounding
 # the gap a retraction leaves: cayley builds on V as it is, the last is no retraction before its correction
 DRIFT = {"polar": 0.0, "qr": 0.0, "cayley": math.inf, "newton_schulz": math.inf}
 FRAME = {"polar": polar_frame, "qr": qr_frame, "cayley": cayley_frame}
