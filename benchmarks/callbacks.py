@@ -34,7 +34,7 @@ from isogain.data.mnist import SeqMNIST
 from isogain.init import orthogonal_
 from isogain.learner import Learner
 from isogain.optim import Adam
-from isogain.record import RunRecord
+from isogain.record.logger import RunRecord
 from isogain.reg.base import Regularizer
 
 CONF = Path(__file__).parents[1] / "conf"

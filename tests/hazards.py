@@ -8,7 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from isogain.attempts import Attempts
+from isogain.record.attempts import Attempts
 
 
 class Hazard(pl.Callback):

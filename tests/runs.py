@@ -11,7 +11,7 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from isogain.config import parts
-from isogain.folder import RunFolder
+from isogain.record.run_folder import RunFolder
 from isogain.rehearsal import rehearse
 from isogain.run import run
 

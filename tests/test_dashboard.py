@@ -11,7 +11,8 @@ from runs import CONF, SMALL, small_run
 from test_mirror import folders, kind, records
 from wandb_server import KEY, Server
 
-from isogain import dashboard, panels
+from isogain import dashboard
+from isogain.record import panels
 
 workspaces = pytest.importorskip(
     "wandb_workspaces.workspaces", reason="extra `dashboard` not there"

@@ -9,7 +9,7 @@ import forked
 import pytest
 from runs import assert_close_metrics, assert_same_run, summary
 
-from isogain.attempts import Attempts
+from isogain.record.attempts import Attempts
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fork_server")]
 TOGETHER = ("trainer.devices=2", "trainer.strategy=ddp", "data.batch_size=8")

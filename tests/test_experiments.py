@@ -20,7 +20,7 @@ from runs import CONF, summary
 
 from isogain.config import parts
 from isogain.data import sentiment
-from isogain.folder import RunFolder
+from isogain.record.run_folder import RunFolder
 from isogain.rehearsal import rehearse
 from isogain.run import run
 

@@ -13,7 +13,7 @@ from runs import metrics, small_run, summary
 
 from isogain.callbacks.jacobian import EDGES
 from isogain.mirror import clipped, heat_map
-from isogain.record import Spectrum
+from isogain.record.logger import Spectrum
 
 SPECTRUM = "jacobian/spectrum"
 WANDB = Path(sys.executable).with_name("wandb")

@@ -13,11 +13,11 @@ import pytest
 import pytorch_lightning as pl
 from runs import assert_same_run, checkpoint, small_run, summary
 
-from isogain.attempts import Attempts
 from isogain.callbacks.preemption import SaveOnWarning
 from isogain.data import mnist
 from isogain.errors import Interrupted, Preempted
 from isogain.preemption import Warnings, in_a_batch_job
+from isogain.record.attempts import Attempts
 
 TERM, USR1, USR2 = signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2
 HOOKS = {  # where a signal comes, at which step; the step at which the run is saved

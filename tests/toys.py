@@ -11,14 +11,14 @@ from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from isogain.checkpoints import WholeFileIO
 from isogain.data.batches import Batches
 from isogain.data.mnist import hits
 from isogain.init import orthogonal_
 from isogain.learner import Learner
 from isogain.models.rnn import RNN
 from isogain.optim import SGD, Optim
-from isogain.record import RunRecord
+from isogain.record.checkpoints import WholeFileIO
+from isogain.record.logger import RunRecord
 from isogain.reg.base import Regularizer
 
 FROZEN = SGD(lr=1e-30, schedule="constant")  # too small a rate to change a float32

@@ -4,9 +4,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from isogain import panels, tool
+from isogain import tool
 from isogain.errors import UserError
-from isogain.panels import Panel
+from isogain.record import panels
+from isogain.record.panels import Panel
 
 NAME = "isogain"
 STEP = "trainer/global_step"

@@ -22,11 +22,11 @@ from omegaconf.errors import OmegaConfBaseException
 from isogain import config as _config  # noqa: F401 - registers its resolver
 from isogain.allocator import keep_freed_memory
 from isogain.errors import Interrupted, Preempted, UserError, resolver_said
-from isogain.folder import RunFolder, fresh_folder, ways_on
 from isogain.names import nearest
 from isogain.preemption import Warnings, in_a_batch_job
-from isogain.ranks import rank
-from isogain.sweep import in_one_process
+from isogain.record.rank import rank
+from isogain.record.run_folder import RunFolder, fresh_folder, ways_on
+from isogain.record.sweep_json import in_one_process
 
 log = logging.getLogger(__name__)
 CLASH = "Only one of --"  # Hydra's word on its flags that exclude each other

@@ -13,7 +13,7 @@ from isogain import restart
 from isogain.errors import Divergence
 from isogain.models.base import Network
 from isogain.optim import Optim, kernel_parameters
-from isogain.record import record
+from isogain.record.logger import record
 from isogain.reg.base import Regularizer, Time
 from isogain.tally import Tally
 from isogain.training_metrics import TrainingMetrics

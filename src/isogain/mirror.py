@@ -15,8 +15,8 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from isogain import fragments
 from isogain.errors import UserError
-from isogain.files import replaced
-from isogain.record import Spectrum
+from isogain.record.atomic import replaced
+from isogain.record.logger import Spectrum
 
 log = logging.getLogger(__name__)
 FLUSH = 1  # seconds until what was logged is on the disk; W&B's own choice, 15, is what a kill would cost

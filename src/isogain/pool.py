@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from hydra.core.utils import JobReturn, JobStatus
 
 from isogain.forked import compute
-from isogain.sweep import Point, outcome, swept
+from isogain.record.sweep_json import Point, outcome, swept
 
 log = logging.getLogger(__name__)
 LOADED = ["isogain.run", "isogain.rehearsal", "isogain.launch"]

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Literal
 
-from isogain.attempts import Attempts
 from isogain.errors import Preempted
+from isogain.record.attempts import Attempts
 
 INTERACTIVE = {"bash", "interactive"}  # SLURM's name of a job that a user works in
 

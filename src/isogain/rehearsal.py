@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 import torch
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from isogain import checkpoints
 from isogain.data.task import Task
 from isogain.errors import CheckpointError, ConfigError
 from isogain.models.base import Network
 from isogain.optim import Optim
 from isogain.ranges import at_least, between
+from isogain.record import checkpoints
 
 T = TypeVar("T")
 # what every machine can train on

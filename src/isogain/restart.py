@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from isogain.checkpoints import first_difference
 from isogain.errors import CheckpointError
 from isogain.models.base import Network
 from isogain.optim import kernel_parameters
+from isogain.record.checkpoints import first_difference
 from isogain.reg.base import Regularizer
 
 log = logging.getLogger(__name__)

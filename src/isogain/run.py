@@ -13,15 +13,16 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.environments import SLURMEnvironment
 from torch import Tensor
 
-from isogain import checkpoints, provenance, report
-from isogain.checkpoints import WholeFileIO
+from isogain import report
 from isogain.data.task import Task
 from isogain.errors import Divergence, Interrupted, Preempted
-from isogain.folder import RunFolder, ways_on
 from isogain.learner import Learner
 from isogain.models.base import Network
 from isogain.optim import Optim
-from isogain.record import RunRecord
+from isogain.record import checkpoints, provenance
+from isogain.record.checkpoints import WholeFileIO
+from isogain.record.logger import RunRecord
+from isogain.record.run_folder import RunFolder, ways_on
 from isogain.reg.base import Regularizer
 
 log = logging.getLogger(__name__)

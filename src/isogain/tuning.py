@@ -9,8 +9,8 @@ import numpy as np
 from hydra.core.override_parser.types import Override
 
 from isogain.errors import UserError
-from isogain.status import alive
-from isogain.status.record import seconds
+from isogain.record import processes
+from isogain.record.last_step import seconds
 
 STUDY = "isogain"
 
@@ -66,7 +66,9 @@ def is_cut_off(trial: Any) -> bool:
     by = trial.user_attrs.get("by")
     if not by:  # killed between asking and saying who asks
         return True
-    return alive.this_host(by["host"]) and not alive.process_alive(by["pid"], seconds(by["time"]))
+    return processes.this_host(by["host"]) and not processes.process_alive(
+        by["pid"], seconds(by["time"])
+    )
 
 
 def distribution(override: Override) -> Any:

@@ -7,7 +7,7 @@ import pytest
 
 from isogain.board import curves as module
 from isogain.board.curves import Curves, thinned
-from isogain.table import Table
+from isogain.record.metrics_csv import Table
 
 
 def whole(path):

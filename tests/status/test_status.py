@@ -15,7 +15,8 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from runs import SMALL, metrics, small_run, summary
 
-from isogain.status import alive, command, sweeps
+from isogain.record import processes
+from isogain.status import command, sweeps
 from isogain.status.__main__ import main
 
 REPOSITORY = Path(__file__).parents[2]
@@ -298,15 +299,15 @@ def test_a_quoted_folder_is_read_back_by_hydra(text):
 
 
 def test_a_process_is_not_taken_for_one_that_had_its_number_before():
-    assert alive.process_alive(os.getpid(), time.time())
-    assert not alive.process_alive(os.getpid(), time.time() - 1e8)
+    assert processes.process_alive(os.getpid(), time.time())
+    assert not processes.process_alive(os.getpid(), time.time() - 1e8)
     child = subprocess.Popen(["true"])
     child_began = time.time()
     while (Path("/proc") / str(child.pid) / "stat").read_text().rpartition(")")[2].split()[
         0
     ] != "Z":
         time.sleep(0.01)
-    assert not alive.process_alive(child.pid, child_began)  # a zombie
+    assert not processes.process_alive(child.pid, child_began)  # a zombie
     child.wait()
 
 

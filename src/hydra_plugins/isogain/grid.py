@@ -12,7 +12,16 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from isogain.errors import ConfigError, UserError
-from isogain.sweep import SOUND, Point, enlist, few, in_one_process, listed, outcome, swept
+from isogain.record.sweep_json import (
+    SOUND,
+    Point,
+    enlist,
+    few,
+    in_one_process,
+    listed,
+    outcome,
+    swept,
+)
 
 log = logging.getLogger(__name__)
 

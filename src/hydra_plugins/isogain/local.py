@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 
 from isogain.errors import ConfigError
 from isogain.pool import Pool
-from isogain.sweep import enlist, numbered
+from isogain.record.sweep_json import enlist, numbered
 
 log = logging.getLogger(__name__)
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")

@@ -8,7 +8,7 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
 
-from isogain.sweep import enlist, numbered
+from isogain.record.sweep_json import enlist, numbered
 
 
 @dataclass

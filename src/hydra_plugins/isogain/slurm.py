@@ -21,8 +21,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from isogain.errors import UserError
+from isogain.record.sweep_json import enlist, numbered
 from isogain.slurm_queue import wait
-from isogain.sweep import enlist, numbered
 
 try:
     from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf, SlurmQueueConf

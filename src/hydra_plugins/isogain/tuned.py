@@ -133,7 +133,7 @@ class Tuned(Sweeper):
 
     def _enlist(self, trials: Sequence[Any], jobs: Sequence[Sequence[str]]) -> None:
         """Put trials among the points of sweep.json, before they begin."""
-        from isogain.files import replaced
+        from isogain.record.atomic import replaced
 
         path = self.folder / "sweep.json"
         sweep = json.loads(path.read_text()) if path.exists() else {"points": []}
@@ -177,7 +177,7 @@ class Tuned(Sweeper):
 
 
 def _summary(folder: Path) -> dict[str, Any]:
-    from isogain.status.record import whole_json
+    from isogain.record.last_step import whole_json
 
     found = whole_json(folder / "summary.json", [])
     return found if isinstance(found, dict) else {}

@@ -56,7 +56,7 @@ def _serve(folder: Path, port: int) -> None:
 def _write(folder: Path, file: Path) -> None:
     from isogain.board.index import Index
     from isogain.board.static import snapshot
-    from isogain.files import replaced
+    from isogain.record.atomic import replaced
 
     text = snapshot(Index(folder))
     with replaced(file) as part:

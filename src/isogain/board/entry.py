@@ -8,7 +8,7 @@ from isogain.board import spectra
 from isogain.board.curves import Curve, Curves, thinned
 from isogain.board.masks import masked
 from isogain.board.plain import plain
-from isogain.results.reading import Run, missing, read
+from isogain.record.description import Run, missing, read
 
 DESCRIBE = ("summary.json", "config.yaml", "overrides.yaml", "choices.yaml")
 LOG_BYTES, LOG_LINES = 20_000, 40

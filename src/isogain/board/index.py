@@ -7,13 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from isogain import panels
 from isogain.board.entry import Entry
 from isogain.board.fates import Fates
 from isogain.board.masks import masked, masked_text
 from isogain.board.plain import plain
-from isogain.results.folders import find
-from isogain.results.reading import GROUPS, Foreign, Run
+from isogain.record import panels
+from isogain.record.description import GROUPS, Foreign, Run
+from isogain.record.finding import find
 
 OVER = {"finished", "diverged", "failed", "interrupted", "broken"}  # what a run says itself
 FRESH = 1.0  # seconds that a look at the folder is good for

@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from isogain import panels
 from isogain.board.index import Index
 from isogain.board.page import page, policy
+from isogain.record import panels
 
 ADDRESS = "127.0.0.1"
 NAMES = {
@@ -109,7 +109,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def panel_data() -> dict[str, Any]:
-    """`isogain.panels` for the page."""
+    """`isogain.record.panels` for the page."""
     groups = {
         "learning": panels.LEARNING,
         "isometry": panels.ISOMETRY,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from isogain.panels import PROFILE
+from isogain.record.panels import PROFILE
 
 FLOOR = 1e-12  # the least singular value told apart: below lie those that float64 could not resolve
 LOGS = {"jacobian/log_spectrum", "jacobian/by_start"}  # of what jacobian/spectrum shows

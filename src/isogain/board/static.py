@@ -4,10 +4,10 @@ import json
 from datetime import datetime
 from typing import Any
 
-from isogain import panels
 from isogain.board.index import Index
 from isogain.board.page import page
 from isogain.board.server import panel_data
+from isogain.record import panels
 
 DETAILS = 8_000_000  # bytes of single runs' details; the page says which runs came after that
 

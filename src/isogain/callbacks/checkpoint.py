@@ -9,10 +9,10 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint
 
-from isogain.files import replaced, sync
 from isogain.learner import Learner
 from isogain.ranges import at_least, positive
-from isogain.ranks import agreed
+from isogain.record.atomic import replaced, sync
+from isogain.record.rank import agreed
 
 
 class Checkpoints(Checkpoint):

@@ -13,7 +13,7 @@ from isogain.diagnostics.fisher import Kind, Loss, curvature, ntk_spectrum
 from isogain.errors import ConfigError
 from isogain.learner import Learner
 from isogain.ranges import at_least
-from isogain.record import Spectrum, record
+from isogain.record.logger import Spectrum, record
 
 EDGES = np.geomspace(1e-9, 1e6, 65)  # 64 bins, an equal ratio each
 LOSSES: dict[object, Loss] = {cross_entropy: "cross_entropy", mse_loss: "squared"}

@@ -8,7 +8,7 @@ from isogain.callbacks.jacobian import EDGES, spread, steps
 from isogain.diagnostics.jacobian import factor_spectra, input_norms
 from isogain.learner import Learner
 from isogain.ranges import at_least
-from isogain.record import Spectrum, record
+from isogain.record.logger import Spectrum, record
 
 
 class FactorSpectrum(Diagnostic):

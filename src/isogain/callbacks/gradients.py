@@ -8,7 +8,7 @@ from isogain.callbacks.base import Diagnostic, Every
 from isogain.diagnostics.gradients import gradient_norms, gradient_ratios, signal_gradient_norms
 from isogain.learner import Learner
 from isogain.ranges import at_least
-from isogain.record import Spectrum, record
+from isogain.record.logger import Spectrum, record
 
 
 class GradientNorms(pl.Callback):

@@ -10,7 +10,7 @@ from isogain.diagnostics.jacobian import jacobian_spectra
 from isogain.learner import Learner
 from isogain.models.base import Network
 from isogain.ranges import at_least
-from isogain.record import Spectrum, record
+from isogain.record.logger import Spectrum, record
 
 EDGES = np.geomspace(1e-6, 1e3, 65)  # 64 bins, an equal ratio each
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

@@ -11,7 +11,7 @@ from isogain.callbacks.checkpoint import Checkpoints, at_its_end, resumable
 from isogain.errors import Preempted
 from isogain.learner import Learner
 from isogain.preemption import Warnings
-from isogain.ranks import agreed
+from isogain.record.rank import agreed
 
 log = logging.getLogger(__name__)
 SEQUELS = {

@@ -9,7 +9,7 @@ from isogain.callbacks.base import Diagnostic
 from isogain.diagnostics.signals import signals
 from isogain.learner import Learner
 from isogain.ranges import at_least
-from isogain.record import Spectrum, record
+from isogain.record.logger import Spectrum, record
 
 
 class SignalStatistics(Diagnostic):

@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 
 from isogain.learner import Learner
-from isogain.record import Spectrum, record
+from isogain.record.logger import Spectrum, record
 from isogain.theory.critical import Point
 from isogain.theory.prediction import Prediction
 

@@ -12,8 +12,8 @@ import pandas as pd
 import yaml
 
 from isogain.plots.style import text, wrapped
+from isogain.record.description import split
 from isogain.results.aggregate import check, grouped, label, others, seeds
-from isogain.results.reading import split
 
 HIDDEN = ("out", "logger", "callbacks", "trainer")  # overrides that no label needs
 

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.stats import t as student
 
 from isogain.names import nearest
-from isogain.results.reading import GROUPS
+from isogain.record.description import GROUPS
 
 LEVEL = 0.95
 ORDER = ("diverged", "failed", "broken", "lost", "interrupted", "preempted", "running", "pending")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from isogain.results.folders import find
-from isogain.results.reading import GROUPS, Foreign, Run, missing, read
+from isogain.record.description import GROUPS, Foreign, Run, missing, read
+from isogain.record.finding import find
 
 CORE = (
     "seed",

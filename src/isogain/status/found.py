@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from isogain.status import alive
-from isogain.status.record import Record, is_run, read, whole_json
+from isogain.record import processes
+from isogain.record.last_step import Record, is_run, read, whole_json
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Sweep:
         """Ids of all SLURM jobs that its runs were or will be."""
         starts = (start for run in self.runs for start in run.record.starts)
         of_runs = {start.get("slurm_job") for start in starts}
-        return {job for job in of_runs | self._submitted() if alive.is_job(job)}
+        return {job for job in of_runs | self._submitted() if processes.is_job(job)}
 
     def _submitted(self) -> set[str]:
         if self.plan is None or self.plan.get("cluster") != "slurm":

@@ -3,8 +3,8 @@
 import time
 from typing import Any
 
-from isogain.status import alive
-from isogain.status.record import Record, seconds
+from isogain.record import processes
+from isogain.record.last_step import Record, seconds
 
 STATES = {  # what a run can be: in words, in the order in which one wants to know of it
     "failed": "failed",
@@ -47,7 +47,7 @@ def state_of(record: Record, queue: dict[str, str] | None) -> tuple[str, str]:
     return OF_STATUS.get(ended.get("status"), "unknown"), _line(ended.get("error", ""))
 
 
-def _going_on(last: dict[str, Any], fate: alive.Fate) -> tuple[str, str]:
+def _going_on(last: dict[str, Any], fate: processes.Fate) -> tuple[str, str]:
     if last["event"] == "preempted":
         return "preempted", f"{last.get('signal', 'signal')}: saved at step {last.get('step')}"
     if fate == "queued":
@@ -55,12 +55,12 @@ def _going_on(last: dict[str, Any], fate: alive.Fate) -> tuple[str, str]:
     return "running", ""
 
 
-def _fate(start: dict[str, Any], queue: dict[str, str] | None) -> alive.Fate:
+def _fate(start: dict[str, Any], queue: dict[str, str] | None) -> processes.Fate:
     job, host, pid, began = (start.get(k) for k in ("slurm_job", "host", "pid", "time"))
-    here = alive.this_host(host) and isinstance(pid, int) and seconds(began) is not None
-    lives = here and alive.process_alive(pid, seconds(began))
-    if alive.is_job(job):
-        return "running" if queue is None and lives else alive.job_fate(job, queue)
+    here = processes.this_host(host) and isinstance(pid, int) and seconds(began) is not None
+    lives = here and processes.process_alive(pid, seconds(began))
+    if processes.is_job(job):
+        return "running" if queue is None and lives else processes.job_fate(job, queue)
     return "unknown" if not here else "running" if lives else "gone"
 
 
@@ -72,7 +72,7 @@ def _loss(last: dict[str, Any]) -> str:
 
 def _silence(record: Record) -> str:
     start = record.starts[-1] if record.starts else {}
-    if alive.is_job(start.get("slurm_job")):
+    if processes.is_job(start.get("slurm_job")):
         place = f"SLURM cannot be asked of job {start['slurm_job']}"
     elif start:
         place = f"on {start.get('host')}, which cannot be looked at from here"

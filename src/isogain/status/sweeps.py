@@ -2,7 +2,7 @@
 
 import time
 
-from isogain.status import alive
+from isogain.record import processes
 from isogain.status.found import Run, Sweep, find
 from isogain.status.states import state_of
 from isogain.status.waiting import expect
@@ -15,7 +15,7 @@ def judge(sweeps: list[Sweep], lost_after: float | None = None) -> None:
 
     A run of which nothing can be known counts as lost when it has been silent for `lost_after` minutes.
     """
-    queue = alive.queue(job for sweep in sweeps for job in sweep.jobs())
+    queue = processes.queue(job for sweep in sweeps for job in sweep.jobs())
     for sweep in sweeps:
         for run in sweep.runs:
             run.state, run.reason = state_of(run.record, queue)

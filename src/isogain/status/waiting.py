@@ -3,9 +3,9 @@
 import time
 from typing import Any
 
-from isogain.status import alive
+from isogain.record import processes
+from isogain.record.last_step import Record, json_lines, seconds
 from isogain.status.found import Sweep
-from isogain.status.record import Record, json_lines, seconds
 from isogain.status.states import MISSING
 
 YOUNG = 120  # seconds in which a sweep that was just begun may not have started anything yet
@@ -49,8 +49,8 @@ def _is_coming(by: dict[str, Any], sweep: Sweep, queue: dict[str, str] | None) -
     if by.get("cluster") == "slurm":
         return young or _is_queued(sweep, queue)
     if isinstance(by.get("pid"), int) and by.get("host"):
-        here = alive.this_host(by["host"])
-        return alive.process_alive(by["pid"], began or 0) if here else None
+        here = processes.this_host(by["host"])
+        return processes.process_alive(by["pid"], began or 0) if here else None
     return young or any(run.state == "running" for run in sweep.runs)
 
 

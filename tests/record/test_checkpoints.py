@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from isogain.checkpoints import WholeFileIO, first_difference, load, newest_good
 from isogain.errors import CheckpointError, UserError
+from isogain.record.checkpoints import WholeFileIO, first_difference, load, newest_good
 
 GOOD = {"state_dict": {"w": torch.arange(3.0)}, "global_step": 5, "loops": {}, "isogain": {}}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isogain.arrays import Arrays
+from isogain.record.spectra_npz import Arrays
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from isogain.results.attempts import unfinished_status
+from isogain.record.unfinished import unfinished_status
 
 GROUPS = ("model", "init", "reg", "data", "optim", "experiment")
 OURS = "isogain."  # the root `_target_` of a config that isogain wrote starts with it

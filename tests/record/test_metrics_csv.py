@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from isogain.table import Table
+from isogain.record.metrics_csv import Table
 
 
 @pytest.fixture

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from isogain import provenance
+from isogain.record import provenance
+
+HERE = Path(provenance.__file__).relative_to(Path(__file__).parents[2])
 
 
 @pytest.fixture(autouse=True)
@@ -26,8 +28,8 @@ def git(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch) -> Path:
-    """A checkout with one commit, in which provenance.py lies in src/isogain."""
-    file = tmp_path / "src" / "isogain" / "provenance.py"
+    """A checkout with one commit, in which provenance.py lies where it lies in this one."""
+    file = tmp_path / HERE
     file.parent.mkdir(parents=True)
     file.write_text("")
     git(tmp_path, "init")
@@ -49,7 +51,7 @@ def test_the_commit_is_that_of_the_checkout(checkout):
 
 
 def test_changed_code_is_marked(checkout):
-    (checkout / "src" / "isogain" / "provenance.py").write_text("changed")
+    (checkout / HERE).write_text("changed")
     assert provenance.git_commit() == git(checkout, "rev-parse", "HEAD") + "+"
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from isogain.errors import ConfigError
-from isogain.sweep import Point, enlist, few, listed, numbered, outcome, swept
+from isogain.record.sweep_json import Point, enlist, few, listed, numbered, outcome, swept
 
 
 def test_points_are_listed_once_in_order_whoever_adds_them(tmp_path):

@@ -12,9 +12,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
-from isogain.attempts import Attempts
 from isogain.errors import ConfigError
-from isogain.files import alone, remove_parts, replaced
+from isogain.record.atomic import alone, remove_parts, replaced
+from isogain.record.attempts import Attempts
 
 OUTCOMES = {"finished", "diverged"}  # ends that another attempt would not change
 

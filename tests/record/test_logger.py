@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from isogain.record import RunRecord, Spectrum, record
+from isogain.record.logger import RunRecord, Spectrum, record
 
 EDGES = np.linspace(0, 1, 5)
 

@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from isogain.status.alive import process_alive, this_host
-from isogain.status.record import seconds
+from isogain.record.last_step import seconds
+from isogain.record.processes import process_alive, this_host
 
 
 def unfinished_status(folder: Path) -> str:

@@ -17,7 +17,7 @@ def versions() -> str:
 
 def git_commit() -> str | None:
     """The commit of the source tree, with `+` if it has uncommitted changes; None outside a checkout."""
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     try:
         if Path(_git(root, "rev-parse", "--show-toplevel")).resolve() != root.resolve():
             return None  # installed somewhere below another project's checkout

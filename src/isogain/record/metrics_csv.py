@@ -5,7 +5,7 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from isogain.files import replaced, sync
+from isogain.record.atomic import replaced, sync
 
 
 class Table:

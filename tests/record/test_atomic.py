@@ -1,6 +1,6 @@
 import pytest
 
-from isogain.files import replaced
+from isogain.record.atomic import replaced
 
 
 def test_a_block_that_ends_well_leaves_the_whole_file_and_nothing_else(tmp_path):

@@ -10,7 +10,7 @@ from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import Tensor
 
 from isogain.errors import CheckpointError, UserError
-from isogain.files import replaced
+from isogain.record.atomic import replaced
 
 REQUIRED = {"state_dict", "global_step", "loops", "isogain"}
 log = logging.getLogger(__name__)

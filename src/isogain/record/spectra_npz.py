@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from isogain.files import replaced
+from isogain.record.atomic import replaced
 
 
 class Arrays:

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from isogain.files import sync
-from isogain.ranks import rank
-from isogain.status.alive import process_alive, this_host
-from isogain.status.record import seconds
+from isogain.record.atomic import sync
+from isogain.record.last_step import seconds
+from isogain.record.processes import process_alive, this_host
+from isogain.record.rank import rank
 
 
 def slurm_job() -> str | None:

@@ -9,8 +9,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from isogain.arrays import Arrays
-from isogain.table import Table
+from isogain.record.metrics_csv import Table
+from isogain.record.spectra_npz import Arrays
 
 
 class Spectrum(NamedTuple):

@@ -12,7 +12,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from isogain.errors import ConfigError
-from isogain.folder import RunFolder, fresh_folder
+from isogain.record.run_folder import RunFolder, fresh_folder
 
 CONFIG = OmegaConf.create({"seed": 3, "init": {"gain": 1.5}, "reg": {"gain": "${init.gain}"}})
 FORK = multiprocessing.get_context("fork")

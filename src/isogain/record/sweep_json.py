@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from isogain.errors import ConfigError
-from isogain.files import replaced
+from isogain.record.atomic import replaced
 
 SOUND = {"finished", "diverged"}  # outcomes of a run that nothing went wrong with
 TOLD = 20  # lines about single points, and then how many more there are
