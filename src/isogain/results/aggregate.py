@@ -8,6 +8,7 @@ from scipy.stats import t as student
 
 from isogain.names import nearest
 from isogain.record.description import GROUPS
+from isogain.results.rounding import are_equal
 
 LEVEL = 0.95
 ORDER = ("diverged", "failed", "broken", "lost", "interrupted", "preempted", "running", "pending")
@@ -43,8 +44,14 @@ def spread(values: np.ndarray) -> dict[str, float]:
 
 def per_seed(cell: pd.DataFrame, metric: str) -> pd.Series:
     """The metric of the runs that finished, a mean a seed; a run that does not know its seed counts alone."""
-    done = cell[(cell["status"] == "finished") & np.isfinite(numbers(cell, metric))]
-    return numbers(done, metric).groupby(seeds(done)).mean()
+    known = values(cell, metric).dropna()
+    return known.groupby(seeds(cell.loc[known.index])).mean()
+
+
+def values(table: pd.DataFrame, metric: str) -> pd.Series:
+    """The metric of every run that finished with a finite number, NaN of all others: what counts, everywhere."""
+    column = numbers(table, metric)
+    return column.where((table["status"] == "finished") & np.isfinite(column))
 
 
 def seeds(table: pd.DataFrame) -> pd.Series:
@@ -61,7 +68,7 @@ def others(cell: pd.DataFrame, metric: str) -> str:
     """Every run that is not in the mean, by what became of it."""
     finished = cell["status"] == "finished"
     counts = cell["status"][~finished].value_counts().to_dict()
-    if without := int((finished & ~np.isfinite(numbers(cell, metric))).sum()):
+    if without := int((finished & values(cell, metric).isna()).sum()):
         counts[f"without {metric}"] = without
     known = [status for status in ORDER if status in counts]
     return ", ".join(f"{counts[s]} {s}" for s in dict.fromkeys([*known, *counts]))
@@ -110,11 +117,20 @@ def better(metric: str) -> int:
 
 
 def best(cells: pd.DataFrame, sign: int) -> pd.Series | None:
-    """The cell with the best mean of those in which no run diverged, failed or broke; of all, where there is none."""
+    """The cell with the best mean of those in which no run diverged, failed or broke; of all, where there is none.
+
+    Of cells whose means are equal but for rounding the first.
+    """
     known = cells[cells["mean"].notna()]
     whole = known[~known["others"].str.contains("diverged|failed|broken")]
     among = whole if len(whole) else known
-    return among.loc[(sign * among["mean"]).idxmax()] if len(among) and sign else None
+    return first_best(among, sign) if len(among) and sign else None
+
+
+def first_best(cells: pd.DataFrame, sign: int) -> pd.Series:
+    """The first of the cells whose mean is the largest (sign 1) or the least (−1), but for rounding."""
+    means = sign * cells["mean"]
+    return cells[are_equal(means, means.max())].iloc[0]
 
 
 def grouped(table: pd.DataFrame, by: Sequence[str]) -> list[tuple[tuple, pd.DataFrame]]:

@@ -13,14 +13,13 @@ from isogain.results.aggregate import (
     grouped,
     label,
     mixed,
-    numbers,
     plain,
     seeds,
     spread,
+    values,
     varied,
 )
-
-ROUNDING = 1e-12  # relative: what differs by less is the same number, rounded
+from isogain.results.rounding import ROUNDING, with_ties
 
 
 def compared(
@@ -84,33 +83,42 @@ def _check_method(table: pd.DataFrame, by: Sequence[str], method: str) -> None:
 def differences(
     one: pd.DataFrame, other: pd.DataFrame, rest: Sequence[str], metric: str
 ) -> tuple[np.ndarray, int]:
-    """first − second, one a seed, and how many seeds either has, whatever became of them."""
-    values = []
+    """first − second, one a seed, and how many seeds either has, whatever became of them.
+
+    Differences that are equal but for the rounding of the values are made equal, so that tests of ranks see ties.
+    """
+    means = []
     for runs in (one, other):
         keys = [seeds(runs).rename("seed"), *(runs[k].map(str) for k in rest)]
-        values.append(
-            numbers(runs, metric).where(runs["status"] == "finished").groupby(keys).mean()
-        )
-    both = (values[0] - values[1]).dropna()
+        means.append(values(runs, metric).groupby(keys).mean())
+    both = (means[0] - means[1]).dropna()
+    largest = (
+        max((abs(mean.loc[both.index]).max() for mean in means), default=0) if len(both) else 0
+    )
     asked = set(seeds(one)) | set(seeds(other))
-    return both.groupby("seed").mean().to_numpy(), len(asked)
+    return with_ties(both.groupby("seed").mean().to_numpy(), ROUNDING * largest), len(asked)
 
 
 def paired(difference: np.ndarray) -> dict[str, float]:
-    """Mean difference with its interval, effect size and p-values; NaN where too few or all are the same."""
+    """Mean difference with its interval, effect size and p-values; NaN of fewer than two.
+
+    Where all are the same, there is no spread for d_z and a t test to measure by: NaN, but for no difference at all
+    (0 and 1). A test of ranks needs none.
+    """
+    if len(difference):
+        difference = with_ties(difference, ROUNDING * abs(difference).max())
     found = spread(difference)
     row = {"n": found["n"], "difference": found["mean"], "low": found["low"], "high": found["high"]}
-    nothing = {"d_z": np.nan, "p": np.nan, "p_wilcoxon": np.nan}
+    tests = {"d_z": np.nan, "p": np.nan, "p_wilcoxon": np.nan}
     if len(difference) < 2:
-        return row | nothing
-    largest = abs(difference).max()
-    if np.ptp(difference) <= ROUNDING * largest:  # no spread to measure it by
-        return row | (nothing if largest else {"d_z": 0.0, "p": 1.0, "p_wilcoxon": 1.0})
-    return row | {
-        "d_z": found["mean"] / found["std"],
-        "p": float(stats.ttest_1samp(difference, 0).pvalue),
-        "p_wilcoxon": float(stats.wilcoxon(difference).pvalue),
-    }
+        return row | tests
+    if not difference.any():
+        return row | {"d_z": 0.0, "p": 1.0, "p_wilcoxon": 1.0}
+    tests["p_wilcoxon"] = float(stats.wilcoxon(difference).pvalue)
+    if np.ptp(difference):
+        tests["d_z"] = found["mean"] / found["std"]
+        tests["p"] = float(stats.ttest_1samp(difference, 0).pvalue)
+    return row | tests
 
 
 def holm(p: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from isogain.results.aggregate import (
     seeds,
 )
 from isogain.results.compare import compared
-from isogain.results.rounding import estimate
+from isogain.results.rounding import are_equal, estimate
 from isogain.results.tuning import tuned
 
 METRICS = ("test/acc", "test/loss", "val/acc", "val/loss", "train/loss")  # the first there is
@@ -58,18 +58,22 @@ def study(
     to: str | None = None,
 ) -> Study:
     """Aggregate and compare; `select` is the metric that chooses the best cell, and the value of each option of `tune`
-    that counts in a cell. `to` as in compared(). Without metrics the first of METRICS that there is. Raises KeyError
-    and ValueError.
+    that counts in a cell; without it validation's counterpart of the metric, never one of the test set. `to` as in
+    compared(). Without metrics the first of METRICS that there is. Raises KeyError and ValueError.
     """
     check(table, [*by, *against])
     metrics = list(metrics) or [m for m in METRICS if m in table][:1]
     for name in [*metrics, *([select] if select else [])]:
         _check_numbers(table, name)
+    if select and select.startswith("test/"):
+        raise ValueError(f"--select {select}: what the test set chooses looks better than it is")
     told, counted, choices = notes(table, [*by, *against, *tune]), table, pd.DataFrame()
     if not metrics:
         told.append(f"no run has a result yet: none of {', '.join(METRICS)}")
     elif tune:
         chooser = select or _selector(table, metrics[0])
+        if chooser not in table:
+            raise ValueError(f"--tune: {_no_chooser(chooser, metrics[0])}")
         counted, choices = tuned(table, [*by, *against], tune, chooser)
         told += _chosen(choices, chooser)
     answers = []
@@ -118,23 +122,30 @@ def _check_numbers(table: pd.DataFrame, metric: str) -> None:
 
 
 def _selector(table: pd.DataFrame, metric: str) -> str:
-    """Of a test metric, that of validation: what is chosen by test runs looks better than it is."""
+    """Of a test metric, that of validation, whether or not runs have it."""
     split, _, name = metric.partition("/")
-    near = [f"val/{name}_best", f"val/{name}"] if split == "test" else []
-    return next((m for m in near if m in table), metric)
+    if split != "test":
+        return metric
+    return next((m for m in (f"val/{name}_best", f"val/{name}") if m in table), f"val/{name}")
+
+
+def _no_chooser(select: str, metric: str) -> str:
+    return f"no run has {select}, and {metric} is the test set's; --select METRIC of validation"
 
 
 def _best(table: pd.DataFrame, cells: pd.DataFrame, by: list[str], metric: str, select: str) -> str:
     sign = better(select)
     if not sign:
         return f"no best: whether more or less {select} is better is not known (--select METRIC)"
+    if select not in table:
+        return f"no best: {_no_chooser(select, metric)}"
     judged = aggregated(table, by, select)
     found = best(judged, sign)
     if found is None:
         return f"no best: no run finished with {select}"
     row = cells.loc[found.name]
     name = label(by, [found[key] for key in by]) if len(by) > 1 else f"{by[0]}={found[by[0]]}"
-    ties = int((judged["mean"] == found["mean"]).sum()) - 1
+    ties = int(are_equal(judged["mean"], found["mean"]).sum()) - 1
     name += f" (and {ties} with the same mean)" if ties else ""
     how = f"{'largest' if sign > 0 else 'least'} mean {select}"
     trouble = f"; {row['others']}" if row["others"] else ""

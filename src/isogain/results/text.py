@@ -51,13 +51,15 @@ def _compared(found: Study) -> str:
 
 
 def _pairs(answer: Answer, told: int | None) -> Part:
-    title, n = (
-        f"{answer.metric}, two by two on the same seeds",
-        int(answer.pairs["p"].notna().sum()),
-    )
-    if not n:
+    title = f"{answer.metric}, two by two on the same seeds"
+    if (answer.pairs["n"] < 2).all():
         return Part(title, ["nothing to compare: no two have two seeds in common"], pd.DataFrame())
-    lines = [TESTS.format(n), *_rest(answer.pairs, told)]
+    tested = answer.pairs["p"].notna()
+    equal = int((~tested & (answer.pairs["n"] > 1)).sum())
+    same = (
+        [f"{equal} of the comparisons differ by the same at every seed: no t test"] if equal else []
+    )
+    lines = [TESTS.format(int(tested.sum())), *same, *_rest(answer.pairs, told)]
     return Part(title, lines, pairs(answer)[:told])
 
 
@@ -99,7 +101,7 @@ def _long(table: pd.DataFrame, by: list[str]) -> pd.DataFrame:
         table[by]
         .map(plain)
         .assign(
-            mean=[rounded(row["mean"], 2 * row["sem"]) for _, row in rows],
+            mean=[rounded(row["mean"], (row["high"] - row["low"]) / 2) for _, row in rows],
             **{
                 "s.e.": [rounded(row["sem"], row["sem"]) for _, row in rows],
                 "95 % interval": [interval(row) for _, row in rows],
@@ -124,7 +126,7 @@ def pairs(answer: Answer) -> pd.DataFrame:
             "first − second": table["first"] + " − " + table["second"],
             "difference": [rounded(*pair) for pair in zip(table["difference"], half, strict=True)],
             "95 % interval": [interval(row) for _, row in table.iterrows()],
-            "d_z": table["d_z"].map(lambda d: _text(round(d, 2) + 0.0, "{:.2f}")),
+            "d_z": table["d_z"].map(lambda d: rounded(d, 0.1)),
             "p (t)": table["p"].map(_p),
             "p (Wilcoxon)": table["p_wilcoxon"].map(_p),
             "p (t, Holm)": table["p_holm"].map(_p),

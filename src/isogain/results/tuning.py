@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from isogain.results.aggregate import aggregated, better, check, grouped, plain
+from isogain.results.aggregate import aggregated, better, check, first_best, grouped, plain
 
 
 class Tuned(NamedTuple):
@@ -48,7 +48,7 @@ def _refuse(by: Sequence[str], tune: Sequence[str], select: str) -> None:
 
 def _best(values: pd.DataFrame, sign: int) -> pd.Series | None:
     known = values[values["n"] == max(values["n"].max(), 1)]
-    return known.loc[(sign * known["mean"]).idxmax()] if len(known) else None
+    return first_best(known, sign) if len(known) else None
 
 
 def _agree(cell: pd.DataFrame, tune: Sequence[str], levels: pd.Series) -> pd.Series:
