@@ -1,0 +1,8 @@
+"""From the command line to a run, and from every error back to a line. Heavy imports wait until a run starts."""
+
+from isogain.launch.command_line import main
+from isogain.launch.hydra_errors import one_line
+from isogain.launch.job import job
+from isogain.launch.quiet import quieten
+
+__all__ = ["job", "main", "one_line", "quieten"]
