@@ -50,15 +50,18 @@ def learner(reg: Regularizer | None = None, optim: Optim = FROZEN, **options: An
 
 
 def trainer(
-    out: Path, callbacks: Sequence[pl.Callback] = (), clip: float | None = None, **options: Any
+    out: Path,
+    callbacks: Sequence[pl.Callback] = (),
+    clip: float | None = None,
+    plugins: Sequence[Any] = (),
+    **options: Any,
 ) -> pl.Trainer:
     out.mkdir(parents=True, exist_ok=True)
-    defaults = {"max_epochs": 2, "log_every_n_steps": 1000}
+    defaults = {"max_epochs": 2, "log_every_n_steps": 1000, "accelerator": "cpu"}
     return pl.Trainer(
-        accelerator="cpu",
         logger=[RunRecord(out)],
         callbacks=list(callbacks),
-        plugins=[WholeFileIO()],
+        plugins=[WholeFileIO(), *plugins],
         gradient_clip_val=clip,
         default_root_dir=out,
         enable_progress_bar=False,

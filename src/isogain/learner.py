@@ -11,11 +11,12 @@ from torch.nn.utils.parametrize import cached
 
 from isogain import restart
 from isogain.errors import Divergence
+from isogain.loss_scale import SkippedSteps
 from isogain.models.base import Network
-from isogain.optim import Optim, kernel_parameters
+from isogain.optim import Optim, kernel_parameters, unscaled_before_step
 from isogain.record.logger import record
 from isogain.reg.base import Regularizer, Time
-from isogain.tally import Tally
+from isogain.tally import Tally, stop_unless_finite
 from isogain.training_metrics import TrainingMetrics
 
 Batch = tuple[Tensor, Tensor]
@@ -30,6 +31,7 @@ class Learner(pl.LightningModule):
     `trainer.log_every_n_steps` steps and at the end of an epoch. `metrics` holds the latest value
     of everything that was measured, `examples` counts those trained on in this process. `baseline`
     is a loss to log beside ours; `embedding` turns a batch's tokens into what `net` reads, and is trained too.
+    No gradient seen here carries a loss scale; a step that a scaler skips changes nothing, nor does time pass.
     """
 
     def __init__(
@@ -58,7 +60,7 @@ class Learner(pl.LightningModule):
         self.metrics: dict[str, float] = {}
         self.examples = 0
         self._reg_changed = False
-        self.tally = Tally()
+        self.tally, self.skipped = Tally(), SkippedSteps()
 
     def gains(self) -> list[float | Tensor]:
         """The g that each kernel's orthogonality gap is measured against: the regulariser's, else the initialiser's."""
@@ -78,12 +80,14 @@ class Learner(pl.LightningModule):
         total = loss + penalty
         if total.is_cpu and self.trainer.world_size == 1:
             values = {"train/loss": loss.detach(), "the penalty": penalty.detach()}
-            _stop_unless_finite(values, self.global_step)
+            stop_unless_finite(values, self.global_step)
         else:  # a look would wait for the device, or end one of several processes: `flush` takes it
             self.tally.mark(total, self.global_step)
         return total
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        if self.skipped.look(self.trainer, optimizer):
+            return
         with torch.no_grad():
             for w in kernel_parameters(self.net):
                 self.reg.before_step(w)
@@ -92,9 +96,16 @@ class Learner(pl.LightningModule):
         self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable | None = None
     ) -> None:
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        if self.skipped.now:
+            self.metrics["loss_scale/skipped"] = self.skipped.count
+            return self.skipped.check(self.trainer)
         with torch.no_grad():
             for w in kernel_parameters(self.net):
                 self._after_step(w, optimizer.state.get(w, {}))
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
+        if not self.skipped.now:
+            super().lr_scheduler_step(scheduler, metric)
 
     def configure_callbacks(self) -> list[pl.Callback]:
         return [TrainingMetrics()]
@@ -115,7 +126,7 @@ class Learner(pl.LightningModule):
         self.flush("test")
 
     def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = self.optim(self.net, self.reg)
+        optimizer = unscaled_before_step(self.optim(self.net, self.reg))
         if self.embedding is not None:
             optimizer.param_groups[0]["params"] += self.embedding.parameters()
         scheduler = self.optim.scheduler(optimizer, self.trainer.estimated_stepping_batches)
@@ -133,6 +144,7 @@ class Learner(pl.LightningModule):
         checkpoint["isogain"] = {
             "tally": self.tally.of_all(self.trainer).cpu(),
             "metrics": dict(self.metrics),
+            "skipped": self.skipped.count,
             "optim": repr(self.optim),
             "reg": restart.coordinates(self.reg),
             "rng": torch.get_rng_state(),
@@ -149,6 +161,7 @@ class Learner(pl.LightningModule):
         restart.fit_to_(checkpoint, self.state_dict(), self.reg)
         self._reg_changed = state["reg"] != restart.coordinates(self.reg)
         self.tally.restore(state["tally"], self.trainer)
+        self.skipped.count = state.get("skipped", 0)
         stale = ("gap/", "gain", "reg/") if self._reg_changed else ()
         self.metrics = {k: v for k, v in state["metrics"].items() if not k.startswith(stale)}
         torch.set_rng_state(state["rng"])
@@ -163,10 +176,9 @@ class Learner(pl.LightningModule):
             )
 
     def _time(self) -> Time:
-        trainer = self.trainer
+        trainer, done = self.trainer, self.global_step - self.skipped.count
         steps = -(-trainer.num_training_batches // trainer.accumulate_grad_batches)
-        total = trainer.estimated_stepping_batches
-        return Time(self.global_step, self.global_step / steps, self.global_step / total)
+        return Time(done, done / steps, done / trainer.estimated_stepping_batches)
 
     def _tallied(self, batch: Batch) -> Tensor:
         """The mean loss of a batch, added to the sums on the way."""
@@ -191,7 +203,7 @@ class Learner(pl.LightningModule):
         if self.hits is not None:
             values[f"{split}/acc"] = sums.hits / sums.examples
         step = self.global_step if sums.bad_step is None else sums.bad_step
-        _stop_unless_finite({f"{split}/loss": values[f"{split}/loss"]}, step)
+        stop_unless_finite({f"{split}/loss": values[f"{split}/loss"]}, step)
         if sums.bad_step is not None:
             raise Divergence("the penalty", math.nan, step)
         self.metrics |= values | self.constants
@@ -205,9 +217,3 @@ class Learner(pl.LightningModule):
             if torch.isfinite(w).all():
                 raise
             raise Divergence("a kernel", math.nan, self.global_step) from None
-
-
-def _stop_unless_finite(values: dict[str, float | Tensor], step: int) -> None:
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise Divergence(name, float(value), step)

@@ -6,7 +6,7 @@ and a third one where the regulariser learns gains. Options of all: `lr` > 0, `k
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,16 @@ def kernel_parameters(net: Network) -> Iterator[nn.Parameter]:
             yield from module.parametrizations[name].parameters()
         else:
             yield getattr(module, name)
+
+
+def unscaled_before_step(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """The optimiser, which leaves it to a GradScaler to unscale its gradients and to skip its step, fused or not.
+
+    Else torch's fused optimisers do both inside their step, after all that reads or edits gradients. Breaks when
+    torch and Lightning stop asking for this attribute.
+    """
+    optimizer._step_supports_amp_scaling = False
+    return optimizer
 
 
 Schedule = Literal["constant", "linear", "cosine"]
@@ -118,6 +128,10 @@ class MatrixAdam(torch.optim.Adam):
     Such a step is a multiple of the first moment, so it stays in a tangent space that holds it.
     Bécigneul and Ganea 2019, equation 6.
     """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        unscaled_before_step(self)  # torch's fused kernel would, ours does not
 
     def __setstate__(self, state: dict) -> None:
         """Torch makes every step count a float32 tensor, in which our powers of beta would be others."""

@@ -1,10 +1,13 @@
 """The sums behind an epoch's loss and accuracy, over examples and over the processes that train together."""
 
+import math
 from typing import NamedTuple
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+
+from isogain.errors import Divergence
 
 LOSS, HITS, EXAMPLES, BAD_STEP = range(4)
 
@@ -61,3 +64,10 @@ class Tally:
         else:
             own = every.sum(0) * trainer.is_global_zero
         self.sums.copy_(own)
+
+
+def stop_unless_finite(values: dict[str, float | Tensor], step: int) -> None:
+    """Raise Divergence that names the first of the values that is not finite."""
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise Divergence(name, float(value), step)

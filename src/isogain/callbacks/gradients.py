@@ -1,12 +1,12 @@
 """Gradients by layer, gate and time step, before regulariser and clipping."""
 
-from typing import Any
-
 import pytorch_lightning as pl
+import torch
 
 from isogain.callbacks.base import Diagnostic, Every
 from isogain.diagnostics.gradients import gradient_norms, gradient_ratios, signal_gradient_norms
 from isogain.learner import Learner
+from isogain.loss_scale import overflowed
 from isogain.ranges import at_least
 from isogain.record.logger import Spectrum, record
 
@@ -14,14 +14,18 @@ from isogain.record.logger import Spectrum, record
 class GradientNorms(pl.Callback):
     """Every `every` `grad/<matrix or parameter>`: 2-norm of the gradient at the weights of that step.
 
-    And `grad_ratio/...`, the same in units of the weight's norm.
+    And `grad_ratio/...`, the same in units of the weight's norm. Nothing of a step that a loss scaler skips: its
+    gradient overflowed.
     """
 
     def __init__(self, every: int | str = 125) -> None:
         self.every = Every.of(every)
 
-    def on_before_optimizer_step(self, trainer: pl.Trainer, learner: Learner, *args: Any) -> None:
-        if trainer.is_global_zero and (trainer.global_step == 0 or self.every.due(trainer)):
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, learner: Learner, optimizer: torch.optim.Optimizer
+    ) -> None:
+        due = trainer.global_step == 0 or self.every.due(trainer)
+        if trainer.is_global_zero and due and not overflowed(trainer, optimizer):
             norms, ratios = gradient_norms(learner.net), gradient_ratios(learner.net)
             scalars = {f"grad/{name}": norm for name, norm in norms.items()}
             record(trainer, scalars | {f"grad_ratio/{name}": r for name, r in ratios.items()})
