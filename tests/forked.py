@@ -60,10 +60,36 @@ def started(log: Path, *arguments: str, **environment: str) -> ForkServerProcess
 
 
 def _attempt(log: str, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
-    said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for stream in (1, 2):
-        os.dup2(said, stream)
+    _speak_to(log)
     os.environ |= environment
     torch.set_num_threads(1)
     sys.argv = [str(TRAIN), *sorted(arguments, key=lambda a: a != "-m")]  # -m comes first
     runpy.run_path(str(TRAIN), run_name="__main__")
+
+
+def _speak_to(log: str) -> None:
+    """Add what this process says from now on to the file."""
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(file, stream)
+
+
+def python(cwd: Path, log: Path, *words: str, **environment: str) -> ForkServerProcess:
+    """`python WORDS`, a script or -m and a module, in `cwd`; what it says is added to `log`."""
+    process = SERVER.Process(target=_python, args=(str(cwd), str(log), words, environment))
+    process.start()
+    return process
+
+
+def _python(cwd: str, log: str, words: tuple[str, ...], environment: dict[str, str]) -> None:
+    _speak_to(log)
+    os.chdir(cwd)
+    os.environ |= environment
+    torch.set_num_threads(1)
+    module = words[0] == "-m"
+    sys.argv = list(words[module:])
+    if module:
+        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.path[0] = str(Path(words[0]).parent)
+        runpy.run_path(words[0], run_name="__main__")
