@@ -35,12 +35,33 @@ class Lie(Regularizer):
         if base.dtype != w.dtype:
             setattr(module, name, nn.Parameter(base))  # LAPACK takes no half precision
         orthogonal(module, name, orthogonal_map=MAPS[self.map])
-        if self.map == "cayley":
-            chain = module.parametrizations[name]
-            chain[0] = Apart(chain[0])
+        chain = module.parametrizations[name]
+        chain[0] = Apart(chain[0]) if self.map == "cayley" else InSingle(chain[0])
         register_parametrization(module, name, Times(self.gain))
         setattr(module, name, base * self.gain)  # through both, so that B is the initial weight
-        module.parametrizations[name].to(w.dtype)
+        chain.to(w.dtype)
+
+
+class InSingle(nn.Module):
+    """Torch's parametrisation by the exponential, in float32 where X is in half precision: there it differentiates to
+    NaN. Its state has torch's names.
+    """
+
+    def __init__(self, whole: nn.Module) -> None:
+        super().__init__()
+        self._whole = [whole]  # in a list: no submodule
+        self.register_buffer("base", whole.base)
+
+    def forward(self, x: Tensor) -> Tensor:
+        base = {"base": at_least_single(self.base)}
+        return functional_call(self._whole[0], base, at_least_single(x)).to(x.dtype)
+
+    def right_inverse(self, w: Tensor) -> Tensor:
+        (whole,) = self._whole
+        whole.base = self.base
+        x = whole.right_inverse(w)
+        self.base = whole.base
+        return x
 
 
 class Apart(nn.Module):
