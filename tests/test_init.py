@@ -203,3 +203,50 @@ def test_the_draw_follows_the_global_generator():
     first = orthogonal_(randn(5, 5))
     torch.manual_seed(3)
     assert torch.equal(orthogonal_(randn(5, 5)), first)
+
+
+HALF = [torch.bfloat16, torch.float16]
+EMPTY = [(0, 5), (5, 0), (0, 0), (0, 4, 4), (2, 0, 4), (3, 4, 0), (2, 0, 3, 3)]
+
+
+@pytest.mark.parametrize("shape", [*EMPTY, (1, 1), (3, 1, 1), (1, 5), (5, 1)])
+@pytest.mark.parametrize("init", initialisers(1.1))
+def test_a_stack_of_any_size_is_filled_and_what_has_no_entries_stays(init, shape):
+    for dtype in (torch.float64, *HALF):
+        w = torch.full(shape, torch.nan, dtype=dtype)
+        assert init(w) is w and w.isfinite().all() and (w.shape, w.dtype) == (shape, dtype)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", HALF)
+@pytest.mark.parametrize("init", initialisers(1.1))
+def test_half_precision_is_drawn_in_float32_and_rounded(init, dtype, shape):
+    torch.manual_seed(1)
+    found = init(torch.empty(shape, dtype=dtype))
+    torch.manual_seed(1)
+    single = init(torch.empty(shape))
+    named = init.keywords.get("base", getattr(init.func, "__name__", ""))
+    if named.startswith(("gaussian", "glorot")):  # entry by entry, which torch draws itself
+        assert 0.2 < found.float().std() / single.std() < 5
+    else:
+        assert torch.equal(found, single.to(dtype))
+
+
+@pytest.mark.parametrize(
+    "w",
+    [
+        torch.zeros(5),
+        torch.tensor(1.0),
+        torch.zeros(2, 2, dtype=torch.int64),
+        torch.zeros(2, 2, dtype=torch.complex64),
+        torch.zeros(2, 2, dtype=torch.bool),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("init", initialisers())
+def test_what_is_no_stack_of_real_matrices_is_refused_in_a_line(init, w):
+    with pytest.raises(
+        ValueError, match=r"^w must be \(\.\.\., n, k\) and real.*, got .* of "
+    ) as told:
+        init(w)
+    assert "\n" not in str(told.value)

@@ -198,3 +198,21 @@ def test_a_checkpoint_with_no_step_left_is_refused(saved):
 def test_a_checkpoint_that_does_not_exist_is_named(tmp_path):
     line = told(f"ckpt={tmp_path / 'none.ckpt'}", error=CheckpointError)
     assert line == f"ckpt={tmp_path / 'none.ckpt'}: no such file"
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true", "transformer-engine"])
+def test_a_precision_that_stores_kernels_in_less_than_float32_is_refused(precision):
+    assert told(f"trainer.precision={precision}").startswith(f"trainer.precision={precision}: ")
+
+
+@pytest.mark.parametrize("precision", [16, "16-mixed"])
+def test_a_precision_that_lightning_would_replace_is_refused(precision):
+    line = told(f"trainer.precision={precision}", "trainer.accelerator=cpu")
+    assert line.startswith(f"trainer.precision={precision}: ") and "bf16-mixed" in line
+    elsewhere = composed(*SMALL, f"trainer.precision={precision}")
+    rehearse(**parts(elsewhere), here=False)
+
+
+@pytest.mark.parametrize("precision", ["32-true", 32, 64, "64-true", "bf16-mixed", "bf16", "null"])
+def test_every_other_precision_is_taken(precision):
+    rehearsed(f"trainer.precision={precision}", "trainer.accelerator=cpu")

@@ -7,6 +7,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from isogain.half import HALF
+
 
 def each(call: Callable[[int], Tensor], count: int) -> list[Tensor]:
     """[call(0), …, call(count − 1)], on as many threads as torch has; `call` sees the gradient mode of a new thread."""
@@ -23,6 +25,8 @@ def each(call: Callable[[int], Tensor], count: int) -> list[Tensor]:
 
 def singular_values(stack: Tensor) -> Tensor:
     """Of a stack (matrices, n, k), descending, (matrices, min(n, k)); a CPU takes a matrix a core."""
+    if stack.dtype in HALF:
+        return singular_values(stack.float()).to(stack.dtype)
     if not stack.is_cpu or not len(stack):
         return torch.linalg.svdvals(stack)
     return torch.stack(each(lambda i: torch.linalg.svdvals(stack[i]), len(stack)))
@@ -30,6 +34,8 @@ def singular_values(stack: Tensor) -> Tensor:
 
 def log_abs_dets(stack: Tensor) -> Tensor:
     """log |det A| of a stack (matrices, n, n); (matrices,). `linalg.solve` says why a CPU takes a matrix a core."""
+    if stack.dtype in HALF:
+        return log_abs_dets(stack.float()).to(stack.dtype)
     if not stack.is_cpu or not len(stack):
         return torch.linalg.slogdet(stack).logabsdet
     return torch.stack(each(lambda i: torch.linalg.slogdet(stack[i]).logabsdet, len(stack)))

@@ -1,7 +1,8 @@
 """Initialisers: in place on (..., n, k), every leading axis (layer, gate) a batch of separate
 matrices.
 
-All take `gain` > 0 and draw from torch's global generator.
+All take `gain` > 0 and draw from torch's global generator; half precision is drawn in float32 and rounded, and what
+has no entries stays as it is. They raise ValueError where w is no stack of real floating-point matrices.
 """
 
 import math
@@ -10,8 +11,17 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from isogain.half import working_type
 from isogain.linalg import orthonormal
 from isogain.ranges import positive
+
+
+def checked(w: Tensor, gain: float) -> float:
+    """The gain; raises ValueError where it is not positive, or w is no stack of matrices that could be filled."""
+    if w.dim() < 2 or not w.is_floating_point():
+        shape = tuple(w.shape)
+        raise ValueError(f"w must be (..., n, k) and real floating-point, got {shape} of {w.dtype}")
+    return positive("gain", gain)
 
 
 @torch.no_grad()
@@ -21,15 +31,16 @@ def orthogonal_(w: Tensor, gain: float = 1.0) -> Tensor:
     Unlike `torch.nn.init.orthogonal_`, the four gates of an LSTM are four orthogonal matrices, not
     slices of one.
     """
-    positive("gain", gain)
-    normal = torch.randn_like(w, memory_format=torch.contiguous_format)
+    checked(w, gain)
+    normal = torch.randn_like(w, dtype=working_type(w), memory_format=torch.contiguous_format)
     return w.copy_(gain * orthonormal(normal))  # the unique QR, hence Haar
 
 
 @torch.no_grad()
 def gaussian_(w: Tensor, gain: float = 1.0) -> Tensor:
     """Independent normal entries of variance gain²/k, so that σ_w = gain in mean-field theory; (..., n, k)."""
-    return w.normal_(0, positive("gain", gain) / math.sqrt(w.shape[-1]))
+    std = checked(w, gain) / math.sqrt(max(w.shape[-1], 1))
+    return w.normal_(0, std)
 
 
 @torch.no_grad()
@@ -37,7 +48,7 @@ def glorot_(
     w: Tensor, gain: float = 1.0, distribution: Literal["uniform", "normal"] = "uniform"
 ) -> Tensor:
     """Independent entries of variance 2 gain²/(n + k); (..., n, k). Glorot and Bengio 2010, equation 16."""
-    std = positive("gain", gain) * math.sqrt(2 / (w.shape[-2] + w.shape[-1]))
+    std = checked(w, gain) * math.sqrt(2 / max(sum(w.shape[-2:]), 1))
     return (
         w.normal_(0, std) if distribution == "normal" else w.uniform_(-std * 3**0.5, std * 3**0.5)
     )
@@ -46,7 +57,7 @@ def glorot_(
 @torch.no_grad()
 def identity_(w: Tensor, gain: float = 1.0) -> Tensor:
     """gain times the identity (ones on the main diagonal, if rectangular). Le, Jaitly and Hinton 2015."""
-    positive("gain", gain)
+    checked(w, gain)
     return w.copy_(gain * torch.eye(*w.shape[-2:], dtype=w.dtype, device=w.device))
 
 
@@ -68,11 +79,12 @@ def cayley_(w: Tensor, gain: float = 1.0) -> Tensor:
 @torch.no_grad()
 def _rotations_(w: Tensor, gain: float, low: float, high: float) -> Tensor:
     """Blocks [[cos t, sin t], [−sin t, cos t]], 1 in an odd last place; rectangles are cut from squares."""
-    positive("gain", gain)
+    checked(w, gain)
     n, k = w.shape[-2:]
     even = max(n, k) // 2 * 2
-    t = torch.empty(*w.shape[:-2], even // 2, dtype=w.dtype, device=w.device).uniform_(low, high)
-    square = torch.eye(max(n, k), dtype=w.dtype, device=w.device).repeat(*w.shape[:-2], 1, 1)
+    like = {"dtype": working_type(w), "device": w.device}
+    t = torch.empty(*w.shape[:-2], even // 2, **like).uniform_(low, high)
+    square = torch.eye(max(n, k), **like).repeat(*w.shape[:-2], 1, 1)
     i = torch.arange(0, even, 2, device=w.device)
     square[..., i, i] = square[..., i + 1, i + 1] = t.cos()
     square[..., i, i + 1] = t.sin()

@@ -1,7 +1,7 @@
 """Matrix functions of orthogonality on stacks: matrices are the last two axes, (..., n, k).
 
 "Orthogonal" means orthonormal columns where n >= k and orthonormal rows where n < k, so everything
-is stated on the smaller Gram matrix.
+is stated on the smaller Gram matrix. Of matrices in half precision everything is computed in float32, and rounded.
 """
 
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from isogain.half import HALF, at_least_single, working_type
 from isogain.products import log_singular_values as log_singular_values
 
 CACHED = 2**20  # entries, 4 MB in float32: a piece of a stack that a CPU's cache holds
@@ -20,8 +21,23 @@ WORTH = 2**27  # multiplications from which on that takes less time
 def pieces(*stacks: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """Views (matrices, n, k) of contiguous stacks of as many matrices, a few at a time on a CPU, all at once elsewhere.
 
-    Work that goes over a piece several times stays in a CPU's cache; a GPU wants large batches.
+    Work that goes over a piece several times stays in a CPU's cache; a GPU wants large batches. Of a stack in half
+    precision the pieces are copies in float32, which are rounded back when the next one is asked for.
     """
+    parts = _views(*stacks)
+    return _rounded_back(parts) if any(stack.dtype in HALF for stack in stacks) else parts
+
+
+def _rounded_back(parts: Iterator[tuple[Tensor, ...]]) -> Iterator[tuple[Tensor, ...]]:
+    for part in parts:
+        copies = tuple(map(at_least_single, part))
+        yield copies
+        for view, copy in zip(part, copies, strict=True):
+            if copy is not view:
+                view.copy_(copy)
+
+
+def _views(*stacks: Tensor) -> Iterator[tuple[Tensor, ...]]:
     flat = [stack.view(-1, *stack.shape[-2:]) for stack in stacks]
     few = max(1, CACHED // flat[0].shape[1:].numel()) if flat[0].is_cpu else len(flat[0])
     if few >= max(map(len, flat)):
@@ -30,8 +46,8 @@ def pieces(*stacks: Tensor) -> Iterator[tuple[Tensor, ...]]:
 
 
 def per_matrix(value: float | Tensor, w: Tensor) -> Tensor:
-    """A number or (..., 1, 1), copied out to one entry a matrix of w (..., n, k); (..., 1, 1)."""
-    out = torch.empty_like(w[..., :1, :1], memory_format=torch.contiguous_format)
+    """A number or (..., 1, 1), copied out to one entry a matrix of w (..., n, k); (..., 1, 1), at least float32."""
+    out = w.new_empty(*w.shape[:-2], 1, 1, dtype=working_type(w))
     return out.copy_(value) if isinstance(value, Tensor) else out.fill_(value)
 
 
@@ -84,6 +100,8 @@ def gram_error(w: Tensor, gain: float | Tensor = 1.0) -> Tensor:
 
     A gain a matrix has shape (..., 1, 1).
     """
+    if w.dtype in HALF:
+        return gram_error(w.float(), gain).to(w.dtype)
     error = smaller_gram(w)
     if isinstance(gain, Tensor) or gain != 1:
         error.mul_(gain**-2)
@@ -96,7 +114,8 @@ def orthogonality_gap(w: Tensor, gain: float | Tensor = 1.0) -> Tensor:
 
     It is the root mean square of s²/g² − 1 over the m singular values s.
     """
-    return torch.linalg.matrix_norm(gram_error(w, gain)) / min(w.shape[-2:]) ** 0.5
+    gap = torch.linalg.matrix_norm(gram_error(at_least_single(w), gain)) / min(w.shape[-2:]) ** 0.5
+    return gap.to(w.dtype) if w.dtype in HALF else gap
 
 
 def check_finite(w: Tensor) -> None:
@@ -114,6 +133,8 @@ def svd(w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Gram matrix in float64. Raises torch.linalg.LinAlgError where W is not finite.
     """
     check_finite(w)
+    if w.dtype in HALF:
+        return tuple(part.to(w.dtype) for part in svd(w.float()))
     try:
         found = torch.linalg.svd(w, full_matrices=False)
     except torch.linalg.LinAlgError:
@@ -150,6 +171,8 @@ def polar(w: Tensor) -> Tensor:
     A Newton–Schulz step takes off the rounding of the SVD. Raises torch.linalg.LinAlgError where W
     is not finite. Higham 1986, section 2.
     """
+    if w.dtype in HALF:
+        return polar(w.float()).to(w.dtype)
     u, _, vh = svd(w)
     q = tall(u @ vh)
     q = q - q @ gram_error(q) / 2
@@ -162,6 +185,8 @@ def solve(a: Tensor, b: Tensor) -> Tensor:
     A batch of LU decompositions is wrong there, at n >= 150, once `torch.set_num_threads` was told more than one:
     pytorch/pytorch issues 141358 and 142815, in torch 2.14 still. It takes the same time.
     """
+    if a.dtype in HALF:
+        return solve(a.float(), b.float()).to(a.dtype)
     if a.dim() == 2 or not a.is_cpu:
         return torch.linalg.solve(a, b)
     return torch.stack([solve(x, y) for x, y in zip(a, b, strict=True)])
@@ -169,6 +194,8 @@ def solve(a: Tensor, b: Tensor) -> Tensor:
 
 def orthonormal(w: Tensor) -> Tensor:
     """Q of the QR decomposition with a positive diagonal of R (of Wᵀ if W is wide): (..., n, k) -> (..., n, k)."""
+    if w.dtype in HALF:
+        return orthonormal(w.float()).to(w.dtype)
     if w.shape[-2] < w.shape[-1]:
         return orthonormal(w.mT).mT
     q, r = torch.linalg.qr(w)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from isogain.inverse_root import CLOSE, correction
 from isogain.linalg import gram_error, per_matrix, pieces, polar, tall
+from isogain.transient import ByAddress
 
 # by default: in float32 the gap of a step that is seldom worth a fourth product, ten times that of rounding
 TOLERANCE = {torch.float64: 1e-14, torch.float32: 1.5e-6}
@@ -29,7 +30,7 @@ class NewtonSchulz(nn.Module):
         super().__init__()
         self.tolerance = tolerance
         self.register_buffer("fallbacks", torch.zeros((), dtype=torch.int64))
-        self._late: dict[int, Late] = {}  # by the address of the piece
+        self._late = ByAddress()  # the piece -> its count: read too often, it costs an SVD
 
     def forward(self, w: Tensor, gain: float | Tensor = 1.0) -> None:
         own = [per_matrix(gain, w)] if isinstance(gain, Tensor) else []

@@ -1,6 +1,7 @@
 """Everything that can be wrong with the parts of a run taken together, before data is read or a file written."""
 
 import os
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from isogain.data.task import Task
 from isogain.errors import CheckpointError, ConfigError
 from isogain.models.base import Network
 from isogain.optim import Optim
+from isogain.precision import check_stored, check_used
 from isogain.ranges import at_least, between
 from isogain.record import checkpoints
 
@@ -73,10 +75,14 @@ def _check_trainer(trainer: partial, here: bool, shared: bool) -> None:
         raise ConfigError(
             "trainer.max_steps and trainer.max_epochs must not be 0: nothing to train"
         )
+    check_stored(options.get("precision"))
     try:
-        fitter = trainer(logger=False, enable_checkpointing=False, **({} if here else ANYWHERE))
+        with warnings.catch_warnings(action="ignore"):  # `run` repeats them
+            fitter = trainer(logger=False, enable_checkpointing=False, **({} if here else ANYWHERE))
     except (MisconfigurationException, ValueError, RuntimeError, TypeError) as error:
         raise ConfigError(f"trainer: {str(error).strip().splitlines()[0]}") from None
+    if here:
+        check_used(options.get("precision"), fitter.precision)
     if shared and fitter.world_size > 1:
         raise ConfigError(
             f"trainer.devices: cluster=none computes all points in one process, and this one needs "

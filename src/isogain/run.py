@@ -109,7 +109,9 @@ def _learner(
     """The initialised network and how it learns, once the data that it depends on is there."""
     data.load(fitter.strategy.root_device)
     data.share(fitter.global_rank, fitter.world_size)
-    net = model(**data.sizes())
+    net = fitter.precision_plugin.convert_module(
+        model(**data.sizes())
+    )  # before what is exact in it
     learner = Learner(net, init, reg, optim, data.loss, data.hits, data.baseline, data.embedding)
     if hasattr(init, "finish_"):  # it sets more than kernels
         init.finish_(net, data.probe(PROBE)[0])

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 from torch.nn.utils.parametrize import cached
 
 from isogain.learner import Learner
@@ -32,6 +33,12 @@ class Every(NamedTuple):
         if self.epochs:
             return trainer.is_last_batch and (trainer.current_epoch + 1) % self.count == 0
         return trainer.global_step % self.count == 0
+
+
+def probe(trainer: pl.Trainer, learner: Learner, examples: int) -> tuple[Tensor, Tensor]:
+    """The first `examples` validation examples, their inputs in the precision of the network."""
+    x, y = trainer.datamodule.probe(examples)
+    return x.to(next(learner.net.parameters()).dtype), y
 
 
 class Diagnostic(pl.Callback):

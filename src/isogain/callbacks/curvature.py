@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 from torch.nn.functional import cross_entropy, mse_loss
 
-from isogain.callbacks.base import Diagnostic
+from isogain.callbacks.base import Diagnostic, probe
 from isogain.diagnostics.bound import fisher_bound
 from isogain.diagnostics.fisher import Kind, Loss, curvature, ntk_spectrum
 from isogain.errors import ConfigError
@@ -51,7 +51,7 @@ class FisherCurvature(Diagnostic):
             )
 
     def measure(self, trainer: pl.Trainer, learner: Learner) -> None:
-        x, y = trainer.datamodule.probe(self.examples)
+        x, y = probe(trainer, learner, self.examples)
         loss, scalars, arrays = LOSSES[learner.loss], {}, {}
         for kind in self.kinds:
             draw = torch.Generator(x.device).manual_seed(0)  # the same targets all through a run

@@ -3,7 +3,7 @@
 import numpy as np
 import pytorch_lightning as pl
 
-from isogain.callbacks.base import Diagnostic
+from isogain.callbacks.base import Diagnostic, probe
 from isogain.callbacks.jacobian import EDGES, spread, steps
 from isogain.diagnostics.jacobian import factor_spectra, input_norms
 from isogain.learner import Learner
@@ -27,7 +27,7 @@ class FactorSpectrum(Diagnostic):
         self.places = int(at_least("places", places, 0))
 
     def measure(self, trainer: pl.Trainer, learner: Learner) -> None:
-        x, _ = trainer.datamodule.probe(self.examples)
+        x, _ = probe(trainer, learner, self.examples)
         places = spread(self.places, steps(learner.net, x))
         logs = factor_spectra(learner.net, x, places).cpu().numpy()
         scalars = {

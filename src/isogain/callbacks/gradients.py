@@ -3,7 +3,7 @@
 import pytorch_lightning as pl
 import torch
 
-from isogain.callbacks.base import Diagnostic, Every
+from isogain.callbacks.base import Diagnostic, Every, probe
 from isogain.diagnostics.gradients import gradient_norms, gradient_ratios, signal_gradient_norms
 from isogain.learner import Learner
 from isogain.loss_scale import overflowed
@@ -44,7 +44,7 @@ class SignalGradients(Diagnostic):
         self.examples = int(at_least("examples", examples, 1))
 
     def measure(self, trainer: pl.Trainer, learner: Learner) -> None:
-        x, y = trainer.datamodule.probe(self.examples)
+        x, y = probe(trainer, learner, self.examples)
         logs = signal_gradient_norms(learner.net, x, y, learner.loss).numpy()
         ends = {
             "signal_grad/log_first": logs[:, 0].mean(),

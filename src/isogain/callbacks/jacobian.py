@@ -4,7 +4,7 @@ import numpy as np
 import pytorch_lightning as pl
 from torch import Tensor
 
-from isogain.callbacks.base import Diagnostic
+from isogain.callbacks.base import Diagnostic, probe
 from isogain.diagnostics.extremes import jacobian_extremes
 from isogain.diagnostics.jacobian import jacobian_spectra
 from isogain.learner import Learner
@@ -62,7 +62,7 @@ class JacobianSpectrum(Diagnostic):
         self.largest = int(at_least("largest", largest, 1))
 
     def measure(self, trainer: pl.Trainer, learner: Learner) -> None:
-        x, _ = trainer.datamodule.probe(self.examples)
+        x, _ = probe(trainer, learner, self.examples)
         state = learner.net.start(x[:1])
         if state.shape[-1] > self.largest:
             self._extremes(trainer, learner, x)

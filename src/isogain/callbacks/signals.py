@@ -5,7 +5,7 @@ from dataclasses import asdict
 import numpy as np
 import pytorch_lightning as pl
 
-from isogain.callbacks.base import Diagnostic
+from isogain.callbacks.base import Diagnostic, probe
 from isogain.diagnostics.signals import signals
 from isogain.learner import Learner
 from isogain.ranges import at_least
@@ -23,7 +23,7 @@ class SignalStatistics(Diagnostic):
         self.examples = int(at_least("examples", examples, 2))  # a correlation takes two
 
     def measure(self, trainer: pl.Trainer, learner: Learner) -> None:
-        x, _ = trainer.datamodule.probe(self.examples)
+        x, _ = probe(trainer, learner, self.examples)
         found = {f"signal/{k}": v.cpu().numpy() for k, v in asdict(signals(learner.net, x)).items()}
         known = {
             name: v[np.isfinite(v)] for name, v in found.items()

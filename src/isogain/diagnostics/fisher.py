@@ -23,6 +23,7 @@ from torch.nn.functional import one_hot
 
 from isogain.diagnostics.gram import bare, gram, outputs, product, squared_norms
 from isogain.diagnostics.lanczos import largest_eigenvalues
+from isogain.diagnostics.precision import at_least_single
 from isogain.models.base import Network
 
 Kind = Literal["exact", "ggn", "mc", "empirical"]
@@ -58,6 +59,7 @@ def fisher_eigenvalues(
     In the network's precision with sums in float64. F = GᵀG has the eigenvalues of the R·B × R·B Gram matrix GGᵀ
     of the rows' gradients, which is formed where it is small and multiplied matrix-free by Lanczos elsewhere.
     """
+    net, x = at_least_single(net, x)
     net = bare(net)
     rows = forms(net, x, y, kind, loss, generator)
     if _dual(net, rows):

@@ -1,11 +1,12 @@
 """Norms of gradients: of the parameters by layer and gate, and of the signal at every layer or time step."""
 
-import copy
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
+from isogain.diagnostics.gram import bare
+from isogain.half import working_type
 from isogain.models.base import Network
 
 
@@ -33,7 +34,7 @@ def signal_gradient_norms(
 
     The vanishing and exploding profile of Pascanu, Mikolov and Bengio 2013, section 2.
     """
-    precise = copy.deepcopy(net).double().requires_grad_(False)
+    precise = bare(net, torch.float64).requires_grad_(False)
     x = x.double()
     with torch.enable_grad():
         hs = precise.trajectory(precise.start(x).requires_grad_(), x)
@@ -67,5 +68,6 @@ def _norms(labelled: Iterator[tuple[list[str], Tensor]]) -> dict[str, float]:
     labels, norms = [], []
     for names, values in labelled:
         labels += names
-        norms.append(torch.linalg.vector_norm(values.reshape(len(names), -1), dim=1))
+        rows, dtype = values.reshape(len(names), -1), working_type(values)
+        norms.append(torch.linalg.vector_norm(rows, dim=1, dtype=dtype))
     return dict(zip(labels, torch.cat(norms).tolist(), strict=True)) if labels else {}

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.parametrize import cached
 
+from isogain.diagnostics.precision import at_least_single
 from isogain.models.base import Network
 
 LINEAR = 0.9  # of the steepest slope, above which a unit works in its linear regime
@@ -45,6 +46,7 @@ class Signals:
 @torch.no_grad()
 def signals(net: Network, x: Tensor) -> Signals:
     """Statistics of z_1 … z_L on the inputs x."""
+    net, x = at_least_single(net, x)
     with cached():
         zs = net.preactivations(net.start(x), x)
         rows = [_of_step(z.double(), net.relative_slope(z)) for z in zs]
@@ -57,6 +59,7 @@ def correlations(net: Network, x: Tensor, other: Tensor) -> Tensor:
 
     Poole et al. 2016, equation 5.
     """
+    (net, x), other = at_least_single(net, x), at_least_single(net, other)[1]
     with cached():
         pairs = [net.preactivations(net.start(inputs), inputs) for inputs in (x, other)]
     return torch.stack([_cosine(z.double(), w.double()).mT for z, w in zip(*pairs, strict=True)])

@@ -1,6 +1,6 @@
 """Fully connected network whose hidden layers are one (L, N, N) stack."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import torch
@@ -33,11 +33,18 @@ class MLP(Network):
     ) -> None:
         super().__init__(n_in, n_out, length, hidden, depth)
         self.activation = activation
-        self.phi, self.slope = ACTIVATIONS[activation].function, ACTIVATIONS[activation].slope
         self.input = nn.Linear(n_in * length, hidden)
         self.kernel = nn.Parameter(gaussian_(torch.empty(depth, hidden, hidden)))
         self.bias = nn.Parameter(torch.zeros(depth, hidden))
         self.output = nn.Linear(hidden, n_out)
+
+    @property  # looked up by name: a network with a function of its own could not be pickled
+    def phi(self) -> Callable[[Tensor], Tensor]:
+        return ACTIVATIONS[self.activation].function
+
+    @property
+    def slope(self) -> Callable[[Tensor], Tensor]:
+        return ACTIVATIONS[self.activation].slope
 
     def entry(self, x: Tensor) -> tuple[list[Affine], Tensor]:
         z = self.input(flat := x.flatten(1))

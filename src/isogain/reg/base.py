@@ -65,3 +65,16 @@ class Regularizer(nn.Module):
     def report(self) -> dict[str, float]:
         """What a run tells of the regulariser beside the gap: metrics by name."""
         return {}
+
+
+NOT_ATTACHED = (
+    "the regulariser is attached to other kernels: a copy of it belongs to copies of them"
+)
+
+
+def place_of(w: Tensor, kernels: list[tuple[nn.Module, str]]) -> int:
+    """The index of w among the attached kernels, (module, name) each; raises ValueError where it is none of them."""
+    for i, (module, name) in enumerate(kernels):
+        if getattr(module, name) is w:
+            return i
+    raise ValueError(NOT_ATTACHED)

@@ -1,15 +1,15 @@
 """The landing flow: towards the scaled Stiefel manifold and down the loss at once, without a retraction."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.utils.weak import WeakTensorKeyDictionary
 
 from isogain import newton_schulz
 from isogain.linalg import gram_error, per_matrix, pieces, tall
 from isogain.ranges import positive
 from isogain.reg.base import Regularizer
+from isogain.transient import ByTensor
 
 
 class Landing(Regularizer):
@@ -38,15 +38,15 @@ class Landing(Regularizer):
             raise ValueError(f"epsilon must be less than 1, got {epsilon}")
         self.adam = adam
         self.register_buffer("shortened", torch.zeros((), dtype=torch.int64))
-        self._starts: Any = WeakTensorKeyDictionary()  # w -> W and ‖VᵀV − I‖_F where the step began
+        self._starts = ByTensor()  # w -> W and ‖VᵀV − I‖_F where the step began
 
     def settle_(self, w: Tensor) -> None:
         newton_schulz.project_(w, self.gain)
 
     def before_step(self, w: Tensor) -> None:
-        if w not in self._starts:
-            self._starts[w] = torch.empty_like(w), per_matrix(0.0, w)
-        start, distances = self._starts[w]
+        start, distances = self._starts.get(w, (None, None))
+        if start is None or (start.dtype, start.device) != (w.dtype, w.device):
+            start, distances = self._starts[w] = torch.empty_like(w), per_matrix(0.0, w)
         for x, s, distance, grad in pieces(w, start, distances, w if w.grad is None else w.grad):
             s.copy_(x)
             error = gram_error(x, self.gain)

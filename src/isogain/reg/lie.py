@@ -8,6 +8,7 @@ from torch.func import functional_call
 from torch.nn.utils.parametrizations import orthogonal
 from torch.nn.utils.parametrize import register_parametrization
 
+from isogain.half import HALF, at_least_single
 from isogain.linalg import polar
 from isogain.ranges import positive
 from isogain.reg.base import Regularizer
@@ -30,13 +31,37 @@ class Lie(Regularizer):
     @torch.no_grad()
     def attach(self, module: nn.Module, name: str) -> None:
         w = getattr(module, name)
-        base = polar(w)
+        base = polar(at_least_single(w))
+        if base.dtype != w.dtype:
+            setattr(module, name, nn.Parameter(base))  # LAPACK takes no half precision
         orthogonal(module, name, orthogonal_map=MAPS[self.map])
-        if self.map == "cayley":
-            chain = module.parametrizations[name]
-            chain[0] = Apart(chain[0])
+        chain = module.parametrizations[name]
+        chain[0] = Apart(chain[0]) if self.map == "cayley" else InSingle(chain[0])
         register_parametrization(module, name, Times(self.gain))
         setattr(module, name, base * self.gain)  # through both, so that B is the initial weight
+        chain.to(w.dtype)
+
+
+class InSingle(nn.Module):
+    """Torch's parametrisation by the exponential, in float32 where X is in half precision: there it differentiates to
+    NaN. Its state has torch's names.
+    """
+
+    def __init__(self, whole: nn.Module) -> None:
+        super().__init__()
+        self._whole = [whole]  # in a list: no submodule
+        self.register_buffer("base", whole.base)
+
+    def forward(self, x: Tensor) -> Tensor:
+        base = {"base": at_least_single(self.base)}
+        return functional_call(self._whole[0], base, at_least_single(x)).to(x.dtype)
+
+    def right_inverse(self, w: Tensor) -> Tensor:
+        (whole,) = self._whole
+        whole.base = self.base
+        x = whole.right_inverse(w)
+        self.base = whole.base
+        return x
 
 
 class Apart(nn.Module):
@@ -47,6 +72,9 @@ class Apart(nn.Module):
         self.whole = whole
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.dtype in HALF:
+            base = {"whole.base": self.whole.base.float()}
+            return functional_call(self, base, x.float()).to(x.dtype)
         if not x.is_cpu or x.dim() == 2:
             return self.whole(x)
         pairs = zip(self.whole.base, x, strict=True)

@@ -1,14 +1,15 @@
 """Riemannian descent around any first-order optimiser: what all manifolds have in common."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.utils.weak import WeakTensorKeyDictionary
 
+from isogain.half import working_type
 from isogain.linalg import per_matrix, pieces
 from isogain.ranges import positive
-from isogain.reg.base import Regularizer
+from isogain.reg.base import Regularizer, place_of
+from isogain.transient import ByTensor
 
 MOMENTA = ("momentum_buffer", "exp_avg")  # torch's names in SGD and RMSprop, and in Adam
 SMALLEST = 1e-6  # of a learned gain: at 0 the kernel would forget its direction
@@ -32,7 +33,7 @@ class Manifold(Regularizer):
         self.adam = adam
         self.sigmas = nn.ParameterList()
         self._kernels: list[tuple[nn.Module, str]] = []
-        self._before: Any = WeakTensorKeyDictionary()  # w -> W and σ where the step began
+        self._before = ByTensor()  # w -> W and σ where the step began
 
     def project_(self, w: Tensor, gain: float | Tensor) -> None:
         """w (..., n, k) <- the nearest point of the manifold, wherever it is."""
@@ -58,7 +59,7 @@ class Manifold(Regularizer):
     def attach(self, module: nn.Module, name: str) -> None:
         w = getattr(module, name)
         if self.gain == "learned":
-            sigma = torch.empty_like(w[..., :1, :1])
+            sigma = torch.empty_like(w[..., :1, :1], dtype=working_type(w))
             self.sigmas.append(nn.Parameter(sigma, requires_grad=False))  # no part of the graph
         self._kernels.append((module, name))
         self.settle_(w)
@@ -70,7 +71,9 @@ class Manifold(Regularizer):
 
     def before_step(self, w: Tensor) -> None:
         gains = per_matrix(self.gain_of(w), w)
-        start = self._before[w][0] if w in self._before else torch.empty_like(w)
+        start, _ = self._before.get(w, (None, None))
+        if start is None or (start.dtype, start.device) != (w.dtype, w.device):
+            start = torch.empty_like(w)
         self._before[w] = start, gains
         slopes = torch.zeros_like(gains)  # ∂L/∂σ
         for x, s, gain, slope, grad in pieces(
@@ -82,7 +85,8 @@ class Manifold(Regularizer):
                     slope.copy_((x * grad).sum((-2, -1), keepdim=True) / gain)
                 self.set_gradient_(grad, x, gain)
         if self.gain == "learned":
-            self.gain_of(w).grad = None if w.grad is None else slopes
+            sigma = self.gain_of(w)
+            sigma.grad = None if w.grad is None else slopes.to(sigma.dtype)
 
     def after_step(self, w: Tensor, state: dict[str, Tensor]) -> None:
         start, gains = self._before.get(w, (w, per_matrix(self.gain_of(w), w)))
@@ -103,5 +107,4 @@ class Manifold(Regularizer):
     def gain_of(self, w: Tensor) -> float | Tensor:
         if self.gain != "learned":
             return self.gain
-        places = (i for i, (module, name) in enumerate(self._kernels) if getattr(module, name) is w)
-        return self.sigmas[next(places)]
+        return self.sigmas[place_of(w, self._kernels)]

@@ -8,9 +8,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from isogain.half import at_least_single
 from isogain.linalg import gram_error, pieces, tall
 from isogain.ranges import at_least, between, positive
-from isogain.reg.base import Regularizer
+from isogain.reg.base import Regularizer, place_of
 from isogain.schedules import FACTORS
 
 LARGEST = 1e31  # strength; a float32 overflows at 3e38
@@ -53,7 +54,9 @@ class Penalty(Regularizer):
 
     def value(self, w: Tensor) -> Tensor:
         """What the kernel w (..., n, k) pays at this time; a scalar."""
-        return self._factor(w) * self.norm(tall(w.reshape(-1, *w.shape[-2:]))).sum()
+        return (
+            self._factor(w) * self.norm(tall(at_least_single(w).reshape(-1, *w.shape[-2:]))).sum()
+        )
 
     def before_step(self, w: Tensor) -> None:
         factor = self.every * self._factor(w)
@@ -181,8 +184,7 @@ class SRIP(Penalty):
 
     def _vector(self, w: Tensor) -> Tensor:
         """The persistent v of the kernel w, (..., m, 1)."""
-        places = (i for i, (module, name) in enumerate(self._kernels) if getattr(module, name) is w)
-        return getattr(self, f"vector_{next(places)}")
+        return getattr(self, f"vector_{place_of(w, self._kernels)}")
 
 
 class Notebook(Penalty):
@@ -206,7 +208,7 @@ class Notebook(Penalty):
         super().__init__(strength, gain, reduction, schedule, epochs, onset, every)
 
     def value(self, w: Tensor) -> Tensor:
-        return self._factor(w) * self._error(w).square().sum()
+        return self._factor(w) * self._error(at_least_single(w)).square().sum()
 
     def _add_gradients_(self, w: Tensor, factor: float) -> None:
         for x, grad in pieces(w, w.grad):

@@ -6,7 +6,7 @@ from torch.nn.utils.parametrize import register_parametrization
 
 from isogain.linalg import svd
 from isogain.ranges import between, positive
-from isogain.reg.base import Regularizer
+from isogain.reg.base import NOT_ATTACHED, Regularizer
 from isogain.reg.stiefel import Stiefel
 
 
@@ -46,7 +46,13 @@ class Spectral(Regularizer):
         return self._bases.report()
 
     def _is_basis(self, w: Tensor) -> bool:
-        return any(w is factors.original0 or w is factors.original2 for factors in self._attached)
+        """Whether w is a U or V, and not a p; raises ValueError where it is none of these."""
+        for factors in self._attached:
+            if w is factors.original0 or w is factors.original2:
+                return True
+            if w is factors.original1:
+                return False
+        raise ValueError(NOT_ATTACHED)
 
 
 class Factors(nn.Module):
