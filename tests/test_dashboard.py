@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 from runs import CONF, SMALL, small_run
 from test_mirror import folders, kind, records
-from wandb_server import KEY, Server
+from wandb_server import KEY, Views
 
 from isogain import dashboard
 from isogain.record import panels
@@ -18,20 +18,6 @@ workspaces = pytest.importorskip(
     "wandb_workspaces.workspaces", reason="extra `dashboard` not there"
 )
 MARKER = "0123456789abcdef0123456789abcdefMARKER00"
-
-
-class Views(Server):
-    """Keeps the workspaces that are saved."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.views: list[dict] = []
-
-    def answer(self, request):
-        if "UpsertView2" in request["query"]:
-            self.views.append(request["variables"])
-            return {"upsertView": {"view": {"id": "v", "name": "nw-abc-v"}, "inserted": True}}
-        return super().answer(request)
 
 
 @pytest.fixture(scope="module")

@@ -93,6 +93,20 @@ class Server:
             lines |= {part["offset"] + i: text for i, text in enumerate(part["content"])}
 
 
+class Views(Server):
+    """Keeps the workspaces that are saved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.views: list[dict[str, Any]] = []
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        if "UpsertView2" in request["query"]:
+            self.views.append(request["variables"])
+            return {"upsertView": {"view": {"id": "v", "name": "nw-abc-v"}, "inserted": True}}
+        return super().answer(request)
+
+
 class Quiet(ThreadingHTTPServer):
     """Says nothing of clients that hang up."""
 

@@ -1,4 +1,4 @@
-"""Every override, option and choice that README.md, docs/ and the comments of conf/ name is one that the command line takes."""
+"""Every override, option and choice that pages and comments of conf/ name is one that the command line takes."""
 
 import re
 import shlex
@@ -33,7 +33,7 @@ TRAIN = sorted({c for c in [*SHOWN, *COMMENTS] if c.words[1] == "train.py"})
 WORD = r"[a-z_]+(?:[./][\w.]+)?=\S*"
 OVERRIDES = re.compile(rf"(?:[a-z]+ )?{WORD}.*")
 NO_OVERRIDES = {"n=8, 2 diverged", "reg=gain|none init.gain>1 failed"}  # a table's cell, a filter
-STANDS_FOR = {"<sweep>": "sweep", "NAME": "gap", "OPTION": "partition", "...": "gain", "m": "0.1", "k": "2"}  # fmt: skip
+STANDS_FOR = {"NAME": "gap", "OPTION": "partition", "...": "gain", "m": "0.1", "k": "2"}
 CALL = re.compile(r"python (?:train\.py|-m isogain\.|benchmarks/)")
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
 KEY = re.compile(rf"(?:trainer|{'|'.join(GROUPS)})\.[\w.]+")
@@ -95,10 +95,10 @@ def choices(group: str) -> list[str]:
 
 def spelt_out(code: str) -> list[str]:
     """The overrides of a piece of code: `hard reg.margin=m` is reg=hard reg.margin=0.1."""
-    code = code.replace("experiment=NAME", "experiment=b_depth").replace(", ", ",")
+    code = code.replace("<sweep>", "sweep").replace("experiment=NAME", "experiment=b_depth")
     for short, long in STANDS_FOR.items():
         code = re.sub(rf"(?<=[=.]){re.escape(short)}(?=[ =]|$)", long, code)
-    first, *others = code.split(" ")
+    first, *others = code.replace(", ", ",").split(" ")
     return [first if "=" in first else f"{others[0].split('.')[0]}={first}", *others]
 
 
