@@ -12,7 +12,7 @@ LIMITS = {  # bytes of a file, by the end of its name
     ".yaml": MIB,
     ".json": 32 * MIB,
     ".jsonl": 16 * MIB,
-    ".csv": 16 * GIB,  # never read as a whole
+    ".csv": 4 * GIB,  # never read as a whole
     ".npz": 64 * GIB,  # likewise
     ".ckpt": 64 * GIB,
     ".txt": 64 * GIB,  # only its end is read
