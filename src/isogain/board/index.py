@@ -9,7 +9,7 @@ from typing import Any
 
 from isogain.board.entry import Entry
 from isogain.board.fates import Fates
-from isogain.board.masks import masked, masked_text
+from isogain.board.masks import environment, masked, masked_text
 from isogain.board.plain import plain
 from isogain.record import panels
 from isogain.record.description import GROUPS, Foreign, Run
@@ -68,10 +68,11 @@ class Index:
             return
         self.skipped = {self.shown(Path(path)): why for path, why in found.skipped.items()}
         self.entries = {}
-        for path in dict.fromkeys([*found.folders, *found.ordered]):
+        ordered, secrets = found.ordered, environment()
+        for path in dict.fromkeys([*found.folders, *ordered]):
             entry = self._by_path.setdefault(path, Entry(len(self._by_path), path))
             try:
-                entry.describe(found.ordered.get(path))
+                entry.describe(ordered.get(path), secrets)
             except Foreign as error:
                 self.skipped[self.shown(path)] = str(error)
             else:

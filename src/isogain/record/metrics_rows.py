@@ -131,7 +131,8 @@ def _by_pandas(data: bytes, columns: Sequence[str]) -> Rows:
     )
     values = table.to_numpy()
     steps = values[:, list(columns).index("step")]
-    if len(values) != data.count(b"\n") or not _are_steps(steps).all():
+    whole = (steps >= 0) & (steps < 2**53) & (steps == np.floor(steps))
+    if len(values) != data.count(b"\n") or not whole.all():
         raise ValueError("a step that is none")
     return Rows(steps, values, ~np.isnan(values))
 
@@ -142,7 +143,7 @@ def _line_by_line(data: bytes, columns: Sequence[str]) -> Rows:
         cells = _cells(line.removesuffix(b"\r"))
         try:
             row = [float(cell) if cell else math.nan for cell in cells]
-            if len(row) != len(columns) or not _are_steps(np.array(row[at])):
+            if len(row) != len(columns) or not _is_step(row[at]):
                 raise ValueError("no row of this table")
         except ValueError:
             unreadable += 1
@@ -165,9 +166,9 @@ def _cells(line: bytes) -> list[bytes] | list[str]:
     return cells
 
 
-def _are_steps(steps: np.ndarray) -> np.ndarray:
-    """Whole numbers that a float has exactly."""
-    return (steps >= 0) & (steps < 2**53) & (steps == np.floor(steps))
+def _is_step(step: float) -> bool:
+    """Whether it is a whole number that a float has exactly."""
+    return 0 <= step < 2**53 and step == int(step)
 
 
 def _nothing(columns: Sequence[str]) -> Rows:
