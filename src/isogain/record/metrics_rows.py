@@ -3,6 +3,7 @@
 A line that a kill cut short is none. A line that cannot be read is passed over, and the reader says which.
 """
 
+import contextlib
 import csv
 import math
 import os
@@ -95,6 +96,17 @@ def last_row(path: Path) -> dict[str, float] | None:
     if rows.unreadable or not len(rows.steps):
         raise Damaged(path, "its last row cannot be read")
     return named(columns, rows.values[0], rows.logged[0])
+
+
+def all_rows(path: Path) -> Iterator[dict[str, float]]:
+    """Column -> value of every row that can be read; none where there is no file, or no table."""
+    with contextlib.suppress(FileNotFoundError, Damaged), opened(path) as file:
+        columns, begin = header(file, path), file.tell()
+        _, end, _ = last_line(file, begin)
+        file.seek(begin)
+        for rows in pieces(file, columns, end):
+            for values, logged in zip(rows.values, rows.logged, strict=True):
+                yield named(columns, values, logged)
 
 
 def named(columns: Sequence[str], values: np.ndarray, logged: np.ndarray) -> dict[str, float]:
