@@ -1,6 +1,5 @@
 """Weights & Biases as a mirror of the run folder; offline unless WANDB_MODE says otherwise."""
 
-import csv
 import logging
 import uuid
 from collections.abc import Iterable, Mapping
@@ -16,7 +15,11 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from isogain import fragments
 from isogain.errors import UserError
 from isogain.record.atomic import replaced
+from isogain.record.bounded import Damaged
+from isogain.record.bounded_yaml import yaml_config
 from isogain.record.logger import Spectrum
+from isogain.record.metrics_rows import all_rows
+from isogain.record.spectra_events import opened_spectra
 
 log = logging.getLogger(__name__)
 FLUSH = 1  # seconds until what was logged is on the disk; W&B's own choice, 15, is what a kill would cost
@@ -100,11 +103,8 @@ class Mirror(WandbLogger):
 
     def _catch_up(self) -> None:
         """Log those rows of metrics.csv that no earlier attempt did: they were killed before it was on the disk."""
-        path = self.folder / "metrics.csv"
-        rows = csv.DictReader(path.read_text().splitlines()) if path.exists() else []
-        for row in rows:
-            step = int(row.pop("step"))
-            known = {name: float(value) for name, value in row.items() if value}
+        for known in all_rows(self.folder / "metrics.csv"):
+            step = int(known.pop("step"))
             if new := self._unseen(step, known):
                 self._seen.setdefault(step, set()).update(new)
                 self.log_metrics({name: known[name] for name in new}, step)
@@ -131,7 +131,7 @@ class Mirror(WandbLogger):
             return
         images = {
             f"{name}/heat_map": wandb.Image(heat_map(counts))
-            for name, counts in event_counts(self.folder / "spectra.npz", self._edges).items()
+            for name, counts in event_counts(self.folder, self._edges).items()
         }
         if images:
             self._experiment.log(images | {"trainer/global_step": self._last_step})
@@ -151,7 +151,7 @@ class Mirror(WandbLogger):
 
 
 def _yaml(path: Path) -> dict[str, Any]:
-    return OmegaConf.to_container(OmegaConf.load(path)) if path.exists() else {}
+    return OmegaConf.to_container(yaml_config(path)) if path.exists() else {}
 
 
 def sweep_of(folder: Path) -> str | None:
@@ -161,15 +161,24 @@ def sweep_of(folder: Path) -> str | None:
     return parent.name if any((parent / mark).exists() for mark in marks) else None
 
 
-def event_counts(path: Path, edges: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Of each array in the file that has edges, the histogram of every event; (events, bins)."""
-    if not edges or not path.exists():
+def event_counts(folder: Path, edges: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Of each array in spectra.npz that has edges, the histogram of every event; (events, bins)."""
+    try:
+        with opened_spectra(folder) as arrays:
+            return {
+                name: np.array(
+                    [
+                        np.histogram(clipped(Spectrum(arrays.events(name, [k]), e)), e)[0]
+                        for k in range(len(arrays.steps(name)))
+                    ]
+                )
+                for name, e in edges.items()
+            }
+    except FileNotFoundError:
         return {}
-    with np.load(path) as arrays:
-        return {
-            name: np.array([np.histogram(clipped(Spectrum(v, e)), e)[0] for v in arrays[name]])
-            for name, e in edges.items()
-        }
+    except Damaged as error:
+        log.warning("no heat maps at W&B: %s", error)
+        return {}
 
 
 def clipped(spectrum: Spectrum) -> np.ndarray:

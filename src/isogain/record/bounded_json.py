@@ -35,6 +35,8 @@ def json_lines(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
     """
     objects, problems = [], []
     for number, line in enumerate(_lines(path), 1):
+        if not line:
+            continue
         try:
             value = parsed(line, path)
         except Damaged:

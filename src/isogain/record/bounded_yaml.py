@@ -62,7 +62,7 @@ def _check(events: Iterable[yaml.Event]) -> None:
     for event in events:
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
-                raise ValueError(f"the alias {event.anchor[:40]} stands for what it is part of")
+                raise ValueError(f"the alias {event.anchor[:40]} stands for nothing that is whole")
             open_nodes[-1].take(None, sizes[event.anchor])
         elif isinstance(event, yaml.ScalarEvent):
             _check_scalar(event)
