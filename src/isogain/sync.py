@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from isogain import fragments, tool
+from isogain.record.status import Status
 from isogain.status import sweeps
+from isogain.terminal import printable, tolerate_
 
 PATIENCE = 600  # seconds for one fragment
 ANSWER = 15  # seconds for the server's first answer
-SETTLED = {"done", "diverged", "failed", "interrupted", "lost", "unstarted", "pending"}
 TOLD = """
 exit code: 0 everything is uploaded, 1 something was left (the line says why), 2 there is no run in the
 folder, 3 W&B cannot be reached or knows no account: nothing was sent, and nothing is marked.
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     skipped with a line; the newest fragment of a run that still goes on is left for later.
     """
     options = parser().parse_args(arguments)
+    tolerate_()
     if not options.folder.is_dir():
         return tool.told(f"{options.folder}: no such folder", 2)
     found = sweeps.find(options.folder)
@@ -37,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     left, waiting = [], []
     for folder, run in runs:
         unsent = [f for f in fragments.of_run(folder, "offline-run-*") if not synced(f, left)]
-        if unsent and run.state not in SETTLED:
+        if unsent and run.status.goes_on and run.status is not Status.PENDING:
             left.append(
                 f"{unsent.pop()}: its run is {run.state} ({run.reason or run.where}); later"
             )
@@ -45,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if any(waiting) and (reason := unreachable()):
         return tool.told(reason, 3)
     left += upload(waiting)
-    print("\n".join(f"left: {line}" for line in left), end="\n" if left else "")
+    print("\n".join(f"left: {printable(line)}" for line in left), end="\n" if left else "")
     return 1 if left else 0
 
 
@@ -100,9 +102,8 @@ def upload(waiting: Sequence[Sequence[Path]]) -> list[str]:
             number += 1
             reason, readable = _sent(fragment)
             if reason is None:
-                print(
-                    f"{number} of {total}, {time.monotonic() - began:.0f} s: {fragment}", flush=True
-                )
+                took = f"{time.monotonic() - began:.0f} s"
+                print(f"{number} of {total}, {took}: {printable(fragment)}", flush=True)
                 continue
             left.append(f"{fragment}: {reason}")
             if readable and (gone := unreachable()):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from isogain.errors import UserError
+from isogain.terminal import printable, tolerate_
 
 EXIT = "exit code: 0, or 1 with a line that says what is wrong"
 
@@ -34,12 +35,13 @@ def add_folder(told: argparse.ArgumentParser, several: bool = False) -> None:
 
 def told(line: str, code: int = 1) -> int:
     """Say on stderr, in one line, what is wrong; the exit code."""
-    print(f"error: {' '.join(line.split())}", file=sys.stderr)
+    print(f"error: {printable(' '.join(line.split()))}", file=sys.stderr)
     return code
 
 
 def exit_code(call: Callable[[], object], extra: str = "results") -> int:
     """0 after `call`, or 1 and a line where it raises what a user can put right; `extra` is what it needs installed."""
+    tolerate_()
     try:
         call()
     except ImportError as error:

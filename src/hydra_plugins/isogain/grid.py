@@ -13,7 +13,6 @@ from omegaconf import OmegaConf
 
 from isogain.errors import ConfigError, UserError
 from isogain.record.sweep_json import (
-    SOUND,
     Point,
     enlist,
     few,
@@ -99,7 +98,7 @@ class GridSweeper(BasicSweeper):
         """The points to run: of a sweep that is resumed, those whose run is not over."""
         if not self.config.resume:
             return list(points)
-        left = [p for p in points if outcome(folder / p.folder)[0] not in SOUND]
+        left = [p for p in points if not outcome(folder / p.folder)[0].is_good]
         log.info(
             "%d of %d points are over; %d go on", len(points) - len(left), len(points), len(left)
         )
@@ -126,7 +125,7 @@ def account(folder: Path, points: Sequence[Point]) -> None:
     bad = [
         f"point {point.folder} ({name}): {status}: {why.splitlines()[0] if why else 'no reason given'}"
         for point, name, (status, why) in zip(points, names, outcomes, strict=True)
-        if status not in SOUND
+        if not status.is_good
     ]
     if bad:
         raise UserError("\n".join([*few(bad), f"python -m isogain.status {folder} has them all"]))

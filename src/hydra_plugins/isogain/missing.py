@@ -22,7 +22,10 @@ class Missing(Sweeper):
     """Hands the launcher those points of the sweep in `out` that failed, were lost or never started.
 
     With `diverged`, those that diverged as well. A point goes on from its newest checkpoint. What the command line
-    says beside the launcher's options is not read: the points are those of sweep.json.
+    says beside the launcher's options is not read: the points are those of sweep.json. That file is trusted as much as
+    a command line is, for an override can name any function to build (`_target_`): it is for sweeps that you or
+    somebody you trust started. One that another program than train.py started is refused, and so is one whose points
+    have overrides for Hydra itself.
     """
 
     def __init__(
@@ -39,18 +42,20 @@ class Missing(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
-        """Raises UserError where `out` has no sweep, and where a point came to nothing again."""
+        """Raises UserError where `out` has no sweep of ours, and where a point came to nothing again."""
         from isogain.errors import UserError
         from isogain.status import command, sweeps
 
         folder = Path(self.config.hydra.sweep.dir)
-        (sweep, *_) = sweeps.find(folder) if folder.is_dir() else [None]
+        sweep = next(iter(sweeps.find(folder) if folder.is_dir() else []), None)
         if sweep is None or sweep.plan is None:
             raise UserError(
                 f"out={folder}: has no readable sweep.json; say which sweep with out=FOLDER"
             )
         sweeps.judge([sweep])
         runs = command.rerunnable(sweep, self.diverged)
+        if why := command.foreign_program(sweep) or command.foreign_override(runs):
+            raise UserError(f"out={folder}: {why}; nothing is run")
         if not runs:
             log.info("%s: nothing is missing", folder)
             return []

@@ -1,72 +1,153 @@
-"""Where run folders are, and what a sweep lists that is not there yet."""
+"""Where runs and sweeps are: the one walk through folders that everything which reads runs goes by."""
 
-import json
 import os
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+
+from isogain.record import sweep_points
+from isogain.record.bounded import Damaged
+from isogain.record.sweep_points import Plan, read_plan
 
 MARKS = {"config.yaml", "summary.json", "attempts.jsonl"}  # a run folder has one of them
 TRACES = {"metrics.csv", "overrides.yaml", "spectra.npz", "checkpoints"}
 NOT_RUNS = {"checkpoints", "wandb", "__pycache__", "node_modules"}
+DEPTH = 24  # folders in each other
+FOLDERS = 200_000
+UNCOUNTED = "missing runs cannot be counted: "
 
 
-class Found(NamedTuple):
-    """Run folders in order; what sweeps ordered: folder -> overrides; and what is wrong with others: folder -> why."""
+@dataclass
+class Found:
+    """What lies at or below the roots, in the order of names, numbers by their value.
 
-    folders: list[Path]
-    ordered: dict[Path, list[str]]
-    skipped: dict[str, str]
+    folders: of runs, each once. plans: a sweep's folder -> what its sweep.json lists, None where that cannot be read.
+    again: further paths of run folders -> their path in `folders`. skipped: a path -> why nothing is read from it.
+    empty: folders that hold no run, and nothing that is skipped.
+    """
+
+    folders: list[Path] = field(default_factory=list)
+    plans: dict[Path, Plan | None] = field(default_factory=dict)
+    again: dict[Path, Path] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    empty: list[Path] = field(default_factory=list)
+
+    @property
+    def ordered(self) -> dict[Path, list[str]]:
+        """Folder -> overrides of all points that sweeps list, whether or not a run has begun there."""
+        return {
+            sweep / name: overrides
+            for sweep, plan in self.plans.items()
+            if plan is not None
+            for name, overrides in plan.points.items()
+            if sweep / name not in self.again
+        }
 
 
 def find(roots: Sequence[Path]) -> Found:
-    """Every run folder at or below `roots`, each once; raises FileNotFoundError or NotADirectoryError for a root."""
-    found, seen = Found([], {}, {}), set()
+    """Every run folder at or below `roots`, but below a run's own; raises FileNotFoundError or NotADirectoryError for
+    a root.
+
+    A folder is looked into once, however many links lead there, under its own path if it has one below the roots. A
+    link to a folder above a root is not followed.
+    """
+    walk = _Walk(roots)
     for root in roots:
-        if not root.exists():
+        if not os.path.lexists(root):
             raise FileNotFoundError(f"{root}: no such folder")
-        if not root.is_dir():
+        if not os.path.isdir(root):
             raise NotADirectoryError(f"{root}: not a folder")
-        _walk(root, found, seen)
-    return found
+        walk.into(root, 0)
+    walk.follow_links()
+    return walk.found
 
 
-def _walk(folder: Path, found: Found, seen: set[tuple[int, int]]) -> None:
-    """Look into `folder` and below, not below a run folder; links are followed, once."""
-    try:
-        stat = folder.stat()
-        entries = sorted(os.scandir(folder), key=lambda entry: _natural(entry.name))
-    except OSError as error:
-        found.skipped[str(folder)] = f"cannot be read ({error.strerror})"
-        return
-    if (place := (stat.st_dev, stat.st_ino)) in seen:
-        return
-    seen.add(place)
-    names = {entry.name for entry in entries}
-    if names & MARKS:
-        found.folders.append(folder)
-        return
-    if names & TRACES:
-        there = ", ".join(sorted(names & TRACES))
-        found.skipped[str(folder)] = f"no config.yaml, only {there}: half a run, or none"
-        return
-    if "sweep.json" in names:
-        _order(folder, found)
-    for entry in entries:
-        if not entry.name.startswith(".") and entry.name not in NOT_RUNS and _is_dir(entry):
-            _walk(folder / entry.name, found, seen)
+class _Walk:
+    def __init__(self, roots: Sequence[Path]) -> None:
+        self.found = Found()
+        self.seen: dict[tuple[int, int], Path] = {}
+        self.runs: set[Path] = set()
+        self.links: deque[tuple[Path, int]] = deque()
+        tops = {os.path.realpath(root) for root in roots}
+        self.above = {str(parent) for top in tops for parent in Path(top).parents}
 
-
-def _order(sweep: Path, found: Found) -> None:
-    try:
-        points = json.loads((sweep / "sweep.json").read_text())["points"]
-        ordered = {sweep / p["folder"]: [str(o) for o in p["overrides"]] for p in points}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        found.skipped[str(sweep / "sweep.json")] = (
-            f"missing runs cannot be counted: {type(error).__name__}: {error}"
+    def into(self, folder: Path, depth: int) -> bool:
+        """Look into a folder and below; whether there is anything to tell of it."""
+        try:
+            stat = os.stat(folder)
+            with os.scandir(folder) as scan:
+                entries = sorted(scan, key=lambda entry: _natural(entry.name))
+        except OSError as error:
+            self.found.skipped[str(folder)] = f"cannot be read ({error.strerror})"
+            return True
+        if (place := (stat.st_dev, stat.st_ino)) in self.seen:
+            if (first := self.seen[place]) in self.runs and first != folder:
+                self.found.again[folder] = first
+            return True
+        self.seen[place] = folder
+        return self._kind(folder, {entry.name for entry in entries}) or self._below(
+            folder, entries, depth + 1
         )
-    else:
-        found.ordered.update(ordered)
+
+    def follow_links(self) -> None:
+        """After everything else: what a link leads to may have a path of its own."""
+        while self.links:
+            path, depth = self.links.popleft()
+            if os.path.realpath(path) in self.above:
+                self.found.skipped[str(path)] = "a link to a folder above; not followed"
+            elif not self.into(path, depth):
+                self.found.empty.append(path)
+
+    def _kind(self, folder: Path, names: set[str]) -> bool:
+        """Whether the folder is a run's, or what is left of one's; one of a sweep is noted."""
+        if names & MARKS:
+            self.found.folders.append(folder)
+            self.runs.add(folder)
+            return True
+        if names & TRACES:
+            there = ", ".join(sorted(names & TRACES))
+            reason = f"no config.yaml, only {there}: half a run, or none"
+            self.found.skipped[str(folder)] = reason
+            return True
+        if sweep_points.NAME in names:
+            self.found.plans[folder] = self._plan(folder)
+        return False
+
+    def _plan(self, folder: Path) -> Plan | None:
+        try:
+            plan = read_plan(folder)
+        except (Damaged, FileNotFoundError) as error:
+            reason = getattr(error, "reason", "not there any more")
+            self._skip_plan(folder, f"{UNCOUNTED}{reason}")
+            return None
+        if plan.problems:
+            self._skip_plan(folder, "; ".join(p.partition(": ")[2] for p in plan.problems))
+        return plan
+
+    def _skip_plan(self, folder: Path, why: str) -> None:
+        self.found.skipped[str(folder / sweep_points.NAME)] = why
+
+    def _below(self, folder: Path, entries: Sequence[os.DirEntry], depth: int) -> bool:
+        """Look into what lies in the folder, links later; whether it holds a run, a sweep, or what is skipped."""
+        known, empty, any_link = folder in self.found.plans, [], False
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name in NOT_RUNS or not _is_dir(entry):
+                continue
+            path = folder / entry.name
+            if depth > DEPTH or len(self.seen) > FOLDERS:
+                self.found.skipped[str(folder)] = "too many folders, or too deep; not looked into"
+                return True
+            if entry.is_symlink():
+                self.links.append((path, depth))
+                any_link = True
+            elif self.into(path, depth):
+                known = True
+            else:
+                empty.append(path)
+        if known or any_link or depth == 1:
+            self.found.empty += empty
+        return known or any_link
 
 
 def _natural(name: str) -> tuple[int, str]:

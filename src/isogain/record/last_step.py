@@ -1,16 +1,19 @@
-"""What one run folder says of itself; a file that is broken is a problem to tell, never an error."""
+"""How far a run has come by its own record; a file that is broken is a problem to tell, never an error."""
 
-import json
+import math
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-STATUSES = {"finished", "diverged", "interrupted", "failed"}
+from isogain.record.attempts_jsonl import read_events
+from isogain.record.bounded import Damaged
+from isogain.record.metrics_rows import last_row
+from isogain.record.summary_json import read_summary
+
 MARKS = ("config.yaml", "attempts.jsonl", "summary.json")  # each of them makes a folder a run's
-TAIL = 1 << 16  # bytes of metrics.csv that are read for its last row
+SIGNS = ("metrics.csv", "attempts.jsonl", "log.txt")  # a run that lives writes to one of them
 
 
 @dataclass
@@ -40,106 +43,51 @@ def read(path: Path) -> Record:
     record = Record(path, begun=is_run(path))
     if not record.begun:
         return record
-    record.events = list(_events(path / "attempts.jsonl", record.problems))
-    record.summary = _summary(path / "summary.json", record.problems)
+    record.events, record.problems = read_events(path)
+    try:
+        record.summary = read_summary(path)
+    except FileNotFoundError:
+        pass
+    except Damaged as error:
+        record.problems.append(str(error))
     record.step, record.epoch = _progress(path / "metrics.csv", record)
-    signs = (_changed(path / name) for name in ("metrics.csv", "attempts.jsonl", "log.txt"))
+    signs = (_changed(path / name) for name in SIGNS)
     record.sign_of_life = max((time for time in signs if time), default=None)
     return record
 
 
 def is_run(path: Path) -> bool:
     """Whether a run has left anything in the folder."""
-    return any(os.path.exists(path / name) for name in MARKS)
+    return any(os.path.lexists(path / name) for name in MARKS)
 
 
 def seconds(time: Any) -> float | None:
     """An ISO-8601 time as seconds since 1970; None where it is none."""
     try:
         return datetime.fromisoformat(time).timestamp()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
-
-
-def json_lines(path: Path, problems: list[str]) -> Iterator[dict[str, Any]]:
-    """The objects in a file of JSON lines; a line that a kill cut short is left out without a word."""
-    data = _bytes(path, problems) or b""
-    for number, line in enumerate(data.split(b"\n"), 1):
-        try:
-            value = json.loads(line)
-        except ValueError:
-            if line and not line.startswith(b"{"):  # one that a kill cut short does
-                problems.append(f"{path.name}: line {number} is not JSON")
-            continue
-        if isinstance(value, dict):
-            yield value
-        else:
-            problems.append(f"{path.name}: line {number} is not an object")
-
-
-def whole_json(path: Path, problems: list[str]) -> Any:
-    """What a JSON file holds; None where it is not there or cannot be read."""
-    data = _bytes(path, problems)
-    try:
-        return None if data is None else json.loads(data)
-    except ValueError:
-        problems.append(f"{path.name}: not JSON")
-        return None
-
-
-def _events(path: Path, problems: list[str]) -> Iterator[dict[str, Any]]:
-    for event in json_lines(path, problems):
-        if event.get("event") in ("start", "preempted", "end"):
-            yield event
-
-
-def _summary(path: Path, problems: list[str]) -> dict[str, Any] | None:
-    summary = whole_json(path, problems)
-    if summary is None or (isinstance(summary, dict) and summary.get("status") in STATUSES):
-        return summary
-    problems.append("summary.json: no status that a run writes")
-    return None
 
 
 def _progress(path: Path, record: Record) -> tuple[int | None, int | None]:
-    """Step and epoch of the last whole row of metrics.csv; where there is none, of the last event."""
-    known = [event["step"] for event in record.events if isinstance(event.get("step"), int)]
+    """Step and epoch of the last whole row of metrics.csv; where there is none, the step of the last event."""
+    known = [event["step"] for event in record.events if "step" in event]
     of_events = known[-1] if known else None
-    rows = _tail(path, record.problems).split(b"\n")[:-1]  # a kill can cut the last one short
-    if len(rows) < 2:  # a header at most
-        return of_events, None
     try:
-        step, epoch = (int(float(value)) for value in rows[-1].split(b",")[:2])
-    except ValueError:
-        record.problems.append("metrics.csv: its last row cannot be read")
-        return of_events, None
-    return max(step, of_events or 0), epoch
-
-
-def _tail(path: Path, problems: list[str]) -> bytes:
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
-            return file.read()
+        row = last_row(path)
     except FileNotFoundError:
-        return b""
-    except OSError as error:
-        problems.append(f"{path.name}: cannot be read ({error.strerror})")
-        return b""
-
-
-def _bytes(path: Path, problems: list[str]) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        problems.append(f"{path.name}: cannot be read ({error.strerror})")
-        return None
+        return of_events, None
+    except Damaged as error:
+        record.problems.append(str(error))
+        return of_events, None
+    if row is None:
+        return of_events, None
+    epoch = row.get("epoch", math.nan)
+    return max(int(row["step"]), of_events or 0), int(epoch) if math.isfinite(epoch) else None
 
 
 def _changed(path: Path) -> float | None:
     try:
-        return path.stat().st_mtime
+        return os.lstat(path).st_mtime
     except OSError:
         return None

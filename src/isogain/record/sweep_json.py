@@ -12,8 +12,11 @@ from typing import Any, NamedTuple
 
 from isogain.errors import ConfigError
 from isogain.record.atomic import replaced
+from isogain.record.bounded import Damaged
+from isogain.record.bounded_json import json_object
+from isogain.record.summary_json import outcome as outcome  # the launchers ask for both
+from isogain.record.sweep_points import read_plan
 
-SOUND = {"finished", "diverged"}  # outcomes of a run that nothing went wrong with
 TOLD = 20  # lines about single points, and then how many more there are
 
 
@@ -25,13 +28,17 @@ class Point(NamedTuple):
 
 
 def enlist(folder: Path, points: Sequence[Point], cluster: str) -> None:
-    """Add to `sweep.json` those of `points` that it does not list yet; the file is made where there is none."""
+    """Add to `sweep.json` those of `points` that it does not list yet; the file is made where there is none.
+
+    Raises ConfigError where there is one that cannot be read.
+    """
     path = folder / "sweep.json"
-    sweep = json.loads(path.read_text()) if path.exists() else _begun(cluster)
-    listed = {point["folder"] for point in sweep["points"]}
-    new = [p._asdict() for p in points if p.folder not in listed]
-    if not new and path.exists():
+    there = path.exists()
+    known = {point.folder for point in listed(folder)} if there else set()
+    new = [p._asdict() for p in points if p.folder not in known]
+    if not new and there:
         return
+    sweep = json_object(path) if there else _begun(cluster)
     sweep["points"] += new
     folder.mkdir(parents=True, exist_ok=True)
     with replaced(path) as part:
@@ -58,10 +65,12 @@ def listed(folder: Path) -> list[Point]:
     """The points that the sweep in `folder` consists of; raises ConfigError where its list cannot be read."""
     path = folder / "sweep.json"
     try:
-        points = json.loads(path.read_text())["points"]
-        return [Point(point["folder"], tuple(point["overrides"])) for point in points]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path}: not the list of a sweep ({type(error).__name__})") from None
+        plan = read_plan(folder)
+    except (FileNotFoundError, Damaged) as error:
+        raise ConfigError(f"{path}: not the list of a sweep ({error})") from None
+    if plan.problems:
+        raise ConfigError(f"{path}: not the list of a sweep ({plan.problems[0]})")
+    return [Point(name, tuple(overrides)) for name, overrides in plan.points.items()]
 
 
 def swept(points: Sequence[Sequence[str]]) -> list[str]:
@@ -75,17 +84,6 @@ def swept(points: Sequence[Sequence[str]]) -> list[str]:
 def in_one_process(hydra: Any) -> bool:
     """Whether the points of the sweep that Hydra's own config describes are computed in the process that reads it."""
     return hydra.runtime.choices.get("hydra/launcher") in ("one_by_one", "basic")
-
-
-def outcome(folder: Path) -> tuple[str, str]:
-    """(status, why) of the run in `folder`, from its summary; one that left none is `lost`."""
-    try:
-        summary = json.loads((folder / "summary.json").read_text())
-        return str(summary["status"]), str(summary.get("error", ""))
-    except FileNotFoundError:
-        return "lost", "it ended without a summary"
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return "lost", f"its summary.json cannot be read ({type(error).__name__})"
 
 
 def few(lines: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from isogain import tool
 from isogain.status import command, shown, sweeps
-from isogain.status.states import GOES_ON, MISSING
+from isogain.terminal import tolerate_
 
 NONE = 2  # exit code where there is nothing to tell of
 TOLD = """
@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     It reads files, asks this machine's processes and (once, with squeue) SLURM; nothing is changed.
     """
     options = parser().parse_args(arguments)
+    tolerate_()
     if not options.folder.is_dir():
         return tool.told(f"{options.folder}: no such folder", NONE)
     found = sweeps.find(options.folder)
@@ -36,8 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps([shown.as_json(*pair) for pair in pairs], indent=1))
     else:
         print("\n\n".join(shown.report(*pair, every=options.all) for pair in pairs))
-    states = {run.state for sweep in found for run in sweep.runs}
-    return 1 if states & MISSING else 3 if states & GOES_ON else 0
+    statuses = {run.status for sweep in found for run in sweep.runs}
+    if any(status.is_missing for status in statuses):
+        return 1
+    return 3 if any(status.goes_on for status in statuses) else 0
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,13 +1,17 @@
 """The command that runs again exactly what is missing, ready to paste."""
 
+import os
 import re
-import shlex
 from pathlib import Path
 
-import yaml
-
-from isogain.status.states import MISSING
+from isogain.record.bounded import Damaged
+from isogain.record.description import read_overrides
+from isogain.record.status import Status
 from isogain.status.sweeps import Run, Sweep
+from isogain.terminal import first_line, shell_command
+
+OURS = "train.py"  # the one program that is proposed, whatever a file says
+HERE = Path(__file__).parents[3] / OURS
 
 # of the original command, what the new one says otherwise
 REPLACED = re.compile(
@@ -24,14 +28,39 @@ def commands(sweep: Sweep, diverged: bool = False) -> list[str]:
     if not missing:
         return []
     if sweep.plan is not None:
+        if (why := foreign_program(sweep)) is not None:
+            sweep.problems.append(f"sweep.json: {why}; no command is proposed")
+            return []
         return [_of_sweep(sweep, diverged)]
     return [line for run in missing if (line := _of_run(sweep, run))]
 
 
 def rerunnable(sweep: Sweep, diverged: bool = False) -> list[Run]:
     """The runs that are missing: failed, lost, interrupted or never started; with `diverged`, those too."""
-    states = MISSING | ({"diverged"} if diverged else set())
-    return [run for run in sweep.runs if run.state in states]
+    return [
+        run
+        for run in sweep.runs
+        if run.status.is_missing or (diverged and run.status is Status.DIVERGED)
+    ]
+
+
+def foreign_program(sweep: Sweep) -> str | None:
+    """Why a sweep is not to be run again from what its sweep.json says: it was not started by our train.py."""
+    program = sweep.plan.command[0] if sweep.plan and sweep.plan.command else OURS
+    if os.path.basename(program) == OURS:
+        return None
+    return f"it was started by {first_line(program)!r}, not by {OURS}"
+
+
+def foreign_override(runs: list[Run]) -> str | None:
+    """Why points are not to be run again: an override of theirs is for Hydra itself, which no sweep writes there."""
+    for run in runs:
+        for override in run.overrides or []:
+            if re.match(r"[+~]*hydra[./@]", override) and not REPLACED.match(override):
+                return (
+                    f"point {first_line(run.name)}: {first_line(override)!r} is no option of a run"
+                )
+    return None
 
 
 def points(sweep: Sweep, runs: list[Run]) -> list[list[str]]:
@@ -57,18 +86,18 @@ def quoted(text: str) -> str:
 
 
 def _of_sweep(sweep: Sweep, diverged: bool) -> str:
-    said = [str(word) for word in sweep.plan.get("command") or []] or ["train.py"]
-    script = said[0] if said[0].endswith(".py") else "train.py"
+    said = sweep.plan.command or [OURS]
+    script = said[0] if _is_ours(said[0]) else OURS
     kept = [
         word for word in said[1:] if word not in ("-m", "--multirun") and not REPLACED.match(word)
     ]
     words = ["python", script, "-m", *kept, f"out={quoted(str(sweep.path))}"]
-    if sweep.plan.get("sweeper") == "optuna":  # the study itself knows which trials it lacks
-        return shlex.join(
+    if sweep.plan.by.get("sweeper") == "optuna":  # the study itself knows which trials it lacks
+        return shell_command(
             [*words, *(w for w in said if w.startswith("hydra") and REPLACED.match(w))]
         )
     words.append("hydra/sweeper=missing")
-    return shlex.join([*words, "hydra.sweeper.diverged=true"] if diverged else words)
+    return shell_command([*words, "hydra.sweeper.diverged=true"] if diverged else words)
 
 
 def _of_run(sweep: Sweep, run: Run) -> str | None:
@@ -80,13 +109,15 @@ def _of_run(sweep: Sweep, run: Run) -> str | None:
         )
         return None
     kept = [override for override in overrides if not REPLACED.match(override)]
-    return shlex.join(["python", "train.py", *kept, f"out={quoted(str(folder))}", "resume=true"])
+    return shell_command(["python", "train.py", *kept, f"out={quoted(str(folder))}", "resume=true"])
+
+
+def _is_ours(program: str) -> bool:
+    return os.path.exists(HERE) and os.path.realpath(program) == os.path.realpath(HERE)
 
 
 def _overrides(folder: Path) -> list[str] | None:
     try:
-        found = yaml.safe_load((folder / "overrides.yaml").read_bytes())
-    except (OSError, yaml.YAMLError):
+        return read_overrides(folder)
+    except (FileNotFoundError, Damaged):
         return None
-    whole = isinstance(found, list) and all(isinstance(override, str) for override in found)
-    return found if whole else None

@@ -3,28 +3,36 @@
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from isogain.record import processes
-from isogain.record.last_step import Record, is_run, read, whole_json
+from isogain.record import finding, processes, sweep_points
+from isogain.record.last_step import Record, read
+from isogain.record.status import Status
+from isogain.record.sweep_points import Plan
+
+DONE = "done"  # what this tool calls a run that finished
 
 
 @dataclass
 class Run:
-    """A point of a sweep or a run of its own, and the state it is in."""
+    """A point of a sweep or a run of its own, and how it stands."""
 
     name: str  # its folder, relative to the sweep's
     record: Record
     overrides: list[str] | None = None  # as sweep.json has them
-    state: str = "unknown"
+    status: Status = Status.UNKNOWN
     reason: str = ""
+
+    @property
+    def state(self) -> str:
+        """The status in this tool's words."""
+        return DONE if self.status is Status.FINISHED else str(self.status)
 
     @property
     def where(self) -> str:
         """The machine and process, or the job, of the last attempt."""
         start = self.record.starts[-1] if self.record.starts else {}
         job, host, pid = start.get("slurm_job"), start.get("host"), start.get("pid")
-        parts = (job and f"job {job}", host and f"{host}", not job and pid and f"pid {pid}")
+        parts = (job and f"job {job}", host, not job and pid and f"pid {pid}")
         return " ".join(part for part in parts if part)
 
 
@@ -33,7 +41,7 @@ class Sweep:
     """A folder with sweep.json, or any folder with runs below it, as if they were its points."""
 
     path: Path
-    plan: dict[str, Any] | None = None  # sweep.json
+    plan: Plan | None = None  # sweep.json
     runs: list[Run] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -44,10 +52,13 @@ class Sweep:
         return {job for job in of_runs | self._submitted() if processes.is_job(job)}
 
     def _submitted(self) -> set[str]:
-        if self.plan is None or self.plan.get("cluster") != "slurm":
+        if self.plan is None or self.plan.by.get("cluster") != "slurm":
             return set()  # elsewhere submitit names folders after processes
-        submitit = self.path / ".submitit"
-        return {entry.name for entry in submitit.iterdir()} if submitit.is_dir() else set()
+        try:
+            with os.scandir(self.path / ".submitit") as entries:
+                return {entry.name for entry in entries}
+        except OSError:
+            return set()
 
 
 def find(folder: Path) -> list[Sweep]:
@@ -55,79 +66,49 @@ def find(folder: Path) -> list[Sweep]:
 
     Folders that hold no run at all are among the problems of the last.
     """
-    loose, sweeps = Sweep(folder), []
-    if is_run(folder):
-        loose.runs.append(Run(".", read(folder)))
-    else:
-        _look(folder, loose, sweeps)
-    if loose.runs or loose.problems:
-        sweeps.append(loose)
-    return sweeps
+    found = finding.find([folder])
+    begun = {*found.folders, *found.again}
+    sweeps = {path: _planned(path, plan, found, begun) for path, plan in found.plans.items()}
+    loose = sweeps.get(folder) or Sweep(folder)
+    listed = {sweep.path / run.name for sweep in sweeps.values() for run in sweep.runs}
+    for path in found.folders:
+        if path not in listed:
+            sweep = _owner(path, folder, sweeps) or loose
+            name = os.path.relpath(path, sweep.path)
+            sweep.runs.append(Run(name, read(path)))
+            if sweep.plan is not None:
+                sweep.problems.append(f"{name}: a run that {sweep_points.NAME} does not list")
+    reasons = found.skipped | {str(path): "holds no run" for path in found.empty}
+    for path, why in reasons.items():
+        if os.path.basename(path) != sweep_points.NAME and Path(path) not in listed:
+            sweep = _owner(Path(path), folder, sweeps) or loose
+            sweep.problems.append(f"{os.path.relpath(path, sweep.path)}: {why}")
+    if folder not in sweeps and (loose.runs or loose.problems):
+        sweeps[folder] = loose
+    return list(sweeps.values())
 
 
-def _look(folder: Path, loose: Sweep, sweeps: list[Sweep]) -> bool:
-    """Sort what lies in `folder` into `sweeps` and `loose`; whether there is any run."""
-    if (folder / "sweep.json").exists():
-        sweeps.append(_planned(folder))
-        return True
-    found = False
-    for child in _folders(folder, loose):
-        if is_run(child):
-            loose.runs.append(Run(os.path.relpath(child, loose.path), read(child)))
-        elif not _look(child, loose, sweeps):
-            loose.problems.append(f"{os.path.relpath(child, loose.path)}: holds no run")
-            continue
-        found = True
-    return found
-
-
-def _planned(path: Path) -> Sweep:
-    """The sweep in a folder with sweep.json; of one that cannot be read, the runs that are there."""
-    sweep = Sweep(path)
-    points = _points(path / "sweep.json", sweep)
-    for name, overrides in points.items():
-        sweep.runs.append(Run(name, read(path / name), overrides))
-    inside = Sweep(path)
-    for child in _folders(path, sweep):
-        name = os.path.relpath(child, path)
-        if name in points or any(point.startswith(name + os.sep) for point in points):
-            continue
-        if is_run(child):
-            sweep.runs.append(Run(name, read(child)))
-            if sweep.plan:
-                sweep.problems.append(f"{name}: a run that sweep.json does not list")
-        elif not _look(child, inside, []):
-            sweep.problems.append(f"{name}: holds no run")
+def _planned(path: Path, plan: Plan | None, found: finding.Found, begun: set[Path]) -> Sweep:
+    """The sweep in a folder with sweep.json; of one that cannot be read, the runs that are there come later."""
+    sweep = Sweep(path, plan)
+    if plan is None:
+        why = found.skipped.get(str(path / sweep_points.NAME), "")
+        reason = why.removeprefix(finding.UNCOUNTED)
+        sweep.problems.append(f"{sweep_points.NAME}: {reason}; told are those that left a folder")
+        return sweep
+    sweep.problems += plan.problems
+    for name, overrides in plan.points.items():
+        folder = path / name
+        record = read(folder) if folder in begun else Record(folder)
+        sweep.runs.append(Run(name, record, overrides))
     return sweep
 
 
-def _points(path: Path, sweep: Sweep) -> dict[str, list[str]]:
-    """Folder -> overrides, as sweep.json has them."""
-    plan = whole_json(path, sweep.problems)
-    try:
-        points = {str(p["folder"]): [str(o) for o in p["overrides"]] for p in plan["points"]}
-    except (KeyError, TypeError):
-        sweep.problems.append("sweep.json: does not list points; told are those that left a folder")
-        return {}
-    inside = {name: overrides for name, overrides in points.items() if _is_below(name)}
-    if len(inside) < len(points):
-        sweep.problems.append("sweep.json: names folders outside of the sweep; they are left out")
-    sweep.plan = plan
-    return inside
-
-
-def _is_below(name: str) -> bool:
-    return not os.path.isabs(name) and ".." not in Path(name).parts
-
-
-def _folders(folder: Path, sweep: Sweep) -> list[Path]:
-    """The folders in `folder` that a run may lie in, by number where they are numbers."""
-    try:
-        with os.scandir(folder) as entries:
-            names = [e.name for e in entries if e.is_dir() and not e.name.startswith(".")]
-    except OSError as error:
-        sweep.problems.append(f"{folder}: cannot be read ({error.strerror})")
-        return []
-    return [
-        folder / name for name in sorted(names, key=lambda n: (len(n) if n.isdigit() else 99, n))
-    ]
+def _owner(path: Path, top: Path, sweeps: dict[Path, Sweep]) -> Sweep | None:
+    """The nearest sweep that a folder lies in."""
+    for parent in path.parents:
+        if parent in sweeps:
+            return sweeps[parent]
+        if parent == top:
+            return None
+    return None

@@ -6,24 +6,27 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from isogain.status.states import STATES
+from isogain.record import bounded
+from isogain.record.status import Status
+from isogain.status.states import WORDS
 from isogain.status.sweeps import Run, Sweep
+from isogain.terminal import printable
 
-LIMIT = re.compile(r"^  (max_steps|max_epochs): (-?\d+) *$", re.MULTILINE)
+LIMIT = re.compile(r"^  (max_steps|max_epochs): (-?\d{1,18}) *$", re.MULTILINE)
 
 
 def report(sweep: Sweep, commands: Sequence[str], every: bool = False) -> str:
     """One sweep in words."""
     lines = [f"{sweep.path}: {_counts(sweep.runs)}"]
-    shown = [run for run in sweep.runs if every or run.state != "done"]
-    order = list(STATES)
-    shown.sort(key=lambda run: order.index(run.state))  # stable: by folder within a state
+    shown = [run for run in sweep.runs if every or run.status is not Status.FINISHED]
+    order = list(WORDS)
+    shown.sort(key=lambda run: order.index(run.status))  # stable: by folder within a state
     lines += [f"  {line}" for line in columns(_rows(shown))]
     told = [f"{run.name}/{problem}" for run in sweep.runs for problem in run.record.problems]
     lines += [f"  note: {problem}" for problem in [*told, *sweep.problems]]
     if commands:
         lines += ["  to run again exactly what is missing:", *(f"    {c}" for c in commands)]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -61,25 +64,23 @@ def as_json(sweep: Sweep, commands: Sequence[str]) -> dict:
 
 
 def _counts(runs: Sequence[Run]) -> str:
-    counts = Counter(run.state for run in runs)
-    parts = [
-        f"{counts[state]:,} {word}" for state, word in reversed(STATES.items()) if counts[state]
-    ]
+    counts = Counter(run.status for run in runs)
+    parts = [f"{counts[s]:,} {word}" for s, word in reversed(WORDS.items()) if counts[s]]
     return f"{len(runs):,} runs: {', '.join(parts)}" if len(runs) != 1 else parts[0]
 
 
 def _rows(runs: Sequence[Run]) -> Iterable[tuple[str, ...]]:
     """Cells of a line each; runs that left nothing yet and differ in their number only share one."""
     rows = []
-    for (begun, state, reason), group in groupby(
-        runs, lambda run: (run.record.begun, run.state, run.reason)
+    for (begun, status, reason), group in groupby(
+        runs, lambda run: (run.record.begun, run.status, run.reason)
     ):
         group = list(group)
         if not begun and len(group) > 2:
             rows.append(
                 (
                     _span([r.name for r in group]),
-                    STATES[state],
+                    WORDS[status],
                     f"{len(group):,} points",
                     "",
                     "",
@@ -94,7 +95,7 @@ def _rows(runs: Sequence[Run]) -> Iterable[tuple[str, ...]]:
 def _row(run: Run) -> tuple[str, ...]:
     attempts = len(run.record.starts)
     tries = f"{attempts} attempt{'s' * (attempts > 1)}" if attempts else ""
-    return run.name, STATES[run.state], progress(run), tries, run.where, run.reason
+    return run.name, WORDS[run.status], progress(run), tries, run.where, run.reason
 
 
 def _span(names: Sequence[str]) -> str:
@@ -114,8 +115,8 @@ def _span(names: Sequence[str]) -> str:
 def _limits(path: Path) -> dict[str, int]:
     """trainer.max_steps and max_epochs; a pattern, for YAML takes ten milliseconds a file."""
     try:
-        return {name: int(value) for name, value in LIMIT.findall(path.read_text(errors="replace"))}
-    except OSError:
+        return {name: int(value) for name, value in LIMIT.findall(bounded.text(path))}
+    except (FileNotFoundError, ValueError):  # told where the run is described
         return {}
 
 

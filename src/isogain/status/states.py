@@ -1,35 +1,29 @@
-"""What a run can be, and what it is by its own record."""
+"""How a run stands by its own record."""
 
 import time
 from typing import Any
 
 from isogain.record import processes
 from isogain.record.last_step import Record, seconds
+from isogain.record.status import Status
+from isogain.terminal import first_line
 
-STATES = {  # what a run can be: in words, in the order in which one wants to know of it
-    "failed": "failed",
-    "lost": "lost",
-    "interrupted": "interrupted",
-    "unstarted": "never started",
-    "unknown": "unknown",
-    "diverged": "diverged",
-    "preempted": "preempted",
-    "running": "running",
-    "pending": "pending",
-    "done": "done",
-}
-MISSING = {"failed", "lost", "interrupted", "unstarted"}  # what is to be run again
-GOES_ON = {"preempted", "running", "pending", "unknown"}
-OF_STATUS = {
-    "finished": "done",
-    "diverged": "diverged",
-    "interrupted": "interrupted",
-    "failed": "failed",
+WORDS = {  # in the order in which one wants to know of it
+    Status.FAILED: "failed",
+    Status.LOST: "lost",
+    Status.INTERRUPTED: "interrupted",
+    Status.UNSTARTED: "never started",
+    Status.UNKNOWN: "unknown",
+    Status.DIVERGED: "diverged",
+    Status.PREEMPTED: "preempted",
+    Status.RUNNING: "running",
+    Status.PENDING: "pending",
+    Status.FINISHED: "done",
 }
 
 
-def state_of(record: Record, queue: dict[str, str] | None) -> tuple[str, str]:
-    """State and reason of a run by its own record."""
+def state_of(record: Record, queue: dict[str, str] | None) -> tuple[Status, str]:
+    """Status and reason of a run by its own record."""
     last, summary = record.last, record.summary or {}
     ended = summary or (last if last["event"] == "end" else {})
     if last["event"] in ("start", "preempted"):
@@ -37,22 +31,24 @@ def state_of(record: Record, queue: dict[str, str] | None) -> tuple[str, str]:
         if fate in ("running", "queued"):
             return _going_on(last, fate)
         if not summary:
-            return ("unknown", _silence(record)) if fate == "unknown" else ("lost", _loss(last))
+            unknown = fate == "unknown"
+            return (Status.UNKNOWN, _silence(record)) if unknown else (Status.LOST, _loss(last))
     if not ended:
         if not record.begun:
-            return "unstarted", ""
-        return "unknown", _silence(record)
-    if ended.get("status") == "finished" and not summary:
-        return "lost", "it finished, but its summary.json is gone or cannot be read"
-    return OF_STATUS.get(ended.get("status"), "unknown"), _line(ended.get("error", ""))
+            return Status.UNSTARTED, ""
+        return Status.UNKNOWN, _silence(record)
+    if ended.get("status") == Status.FINISHED and not summary:
+        return Status.LOST, "it finished, but its summary.json is gone or cannot be read"
+    status = Status.written(ended.get("status")) or Status.UNKNOWN
+    return status, first_line(ended.get("error", ""))
 
 
-def _going_on(last: dict[str, Any], fate: processes.Fate) -> tuple[str, str]:
+def _going_on(last: dict[str, Any], fate: processes.Fate) -> tuple[Status, str]:
     if last["event"] == "preempted":
-        return "preempted", f"{last.get('signal', 'signal')}: saved at step {last.get('step')}"
+        return Status.PREEMPTED, f"{last.get('signal', 'signal')}: saved at step {last.get('step')}"
     if fate == "queued":
-        return "preempted", "its job waits in the queue again"
-    return "running", ""
+        return Status.PREEMPTED, "its job waits in the queue again"
+    return Status.RUNNING, ""
 
 
 def _fate(start: dict[str, Any], queue: dict[str, str] | None) -> processes.Fate:
@@ -89,9 +85,3 @@ def _ago(then: float | None) -> str:
         if minutes >= 2 * size:
             return f"{minutes / size:.0f} {unit} ago"
     return f"{minutes:.0f} min ago"
-
-
-def _line(text: Any) -> str:
-    """The first line of an error, whatever it holds, without anything that a terminal would obey."""
-    first = (str(text).strip().splitlines() or [""])[0]
-    return "".join(c if c.isprintable() else "�" for c in first)

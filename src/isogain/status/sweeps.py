@@ -3,6 +3,7 @@
 import time
 
 from isogain.record import processes
+from isogain.record.status import Status
 from isogain.status.found import Run, Sweep, find
 from isogain.status.states import state_of
 from isogain.status.waiting import expect
@@ -11,15 +12,15 @@ __all__ = ["Run", "Sweep", "find", "judge"]
 
 
 def judge(sweeps: list[Sweep], lost_after: float | None = None) -> None:
-    """Set state and reason of every run; SLURM is asked once for all.
+    """Set status and reason of every run; SLURM is asked once for all.
 
     A run of which nothing can be known counts as lost when it has been silent for `lost_after` minutes.
     """
     queue = processes.queue(job for sweep in sweeps for job in sweep.jobs())
     for sweep in sweeps:
         for run in sweep.runs:
-            run.state, run.reason = state_of(run.record, queue)
+            run.status, run.reason = state_of(run.record, queue)
             silent = time.time() - (run.record.sign_of_life or 0)
-            if run.state == "unknown" and lost_after is not None and silent > 60 * lost_after:
-                run.state = "lost"
+            if run.status is Status.UNKNOWN and lost_after is not None and silent > 60 * lost_after:
+                run.status = Status.LOST
         expect(sweep, queue)

@@ -1,35 +1,55 @@
 """Whether a point that left nothing, or came to nothing, is still to be started by somebody."""
 
 import time
+from functools import cache
 from typing import Any
 
-from isogain.record import processes
-from isogain.record.last_step import Record, json_lines, seconds
+from isogain.record import processes, sweep_points
+from isogain.record.bounded import Damaged
+from isogain.record.bounded_json import json_lines
+from isogain.record.last_step import Record, seconds
+from isogain.record.status import Status
 from isogain.status.found import Sweep
-from isogain.status.states import MISSING
 
+UNASKED = "SLURM, or the host that started it, cannot be asked"
 YOUNG = 120  # seconds in which a sweep that was just begun may not have started anything yet
 
 
 def expect(sweep: Sweep, queue: dict[str, str] | None) -> None:
     """Tell points that will still be started, or started again, from those that nobody will start."""
-    reruns = list(json_lines(sweep.path / "reruns.jsonl", sweep.problems))
+    reruns = _reruns(sweep)
+    coming = cache(lambda by: _is_coming(reruns[by] if by >= 0 else _starter(sweep), sweep, queue))
+    of_run: dict[str, list[int]] = {}
+    for number, order in enumerate(reruns):
+        for name in order["folders"]:
+            of_run.setdefault(name, []).append(number)
     for run in sweep.runs:
-        if run.state not in MISSING | {"diverged"}:
+        if not (run.status.is_missing or run.status is Status.DIVERGED):
             continue
-        ordered = [
-            r for r in reruns if run.name in r.get("folders", ()) and _is_later(r, run.record)
-        ]
-        if run.state == "unstarted" or ordered:
-            by = ordered[-1] if ordered else sweep.plan or {}
-            coming = _is_coming(by, sweep, queue)
-            if coming:
-                run.state, run.reason = "pending", "to be run again" if ordered else ""
-            elif coming is None:
-                run.state, run.reason = (
-                    "unknown",
-                    "SLURM, or the host that started it, cannot be asked",
-                )
+        ordered = [n for n in of_run.get(run.name, ()) if _is_later(reruns[n], run.record)]
+        if run.status is Status.UNSTARTED or ordered:
+            will = coming(ordered[-1] if ordered else -1)
+            if will:
+                run.status, run.reason = Status.PENDING, "to be run again" if ordered else ""
+            elif will is None:
+                run.status, run.reason = Status.UNKNOWN, UNASKED
+
+
+def _reruns(sweep: Sweep) -> list[dict[str, Any]]:
+    """What was ordered to be run again, oldest first: reruns.jsonl."""
+    try:
+        orders, problems = json_lines(sweep.path / "reruns.jsonl")
+    except Damaged as error:
+        orders, problems = [], [str(error)]
+    whole = [o for o in orders if sweep_points.is_texts(o.get("folders"))]
+    sweep.problems += problems
+    if len(whole) < len(orders):
+        sweep.problems.append("reruns.jsonl: holds what is no order of runs")
+    return [{"folders": o["folders"]} | sweep_points.who(o) for o in whole]
+
+
+def _starter(sweep: Sweep) -> dict[str, Any]:
+    return sweep.plan.by if sweep.plan is not None else {}
 
 
 def _is_later(order: dict[str, Any], record: Record) -> bool:
@@ -44,14 +64,14 @@ def _is_coming(by: dict[str, Any], sweep: Sweep, queue: dict[str, str] | None) -
     young = (
         began is not None
         and 0 <= time.time() - began < YOUNG
-        and (by is not sweep.plan or not begun)
+        and (by is not _starter(sweep) or not begun)
     )
     if by.get("cluster") == "slurm":
         return young or _is_queued(sweep, queue)
     if isinstance(by.get("pid"), int) and by.get("host"):
         here = processes.this_host(by["host"])
         return processes.process_alive(by["pid"], began or 0) if here else None
-    return young or any(run.state == "running" for run in sweep.runs)
+    return young or any(run.status is Status.RUNNING for run in sweep.runs)
 
 
 def _is_queued(sweep: Sweep, queue: dict[str, str] | None) -> bool | None:

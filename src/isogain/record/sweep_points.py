@@ -1,0 +1,82 @@
+"""`sweep.json` as whoever looks at a sweep reads it: its points, and the command that it was started with."""
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from isogain.record.bounded import Damaged
+from isogain.record.bounded_json import json_object
+
+NAME = "sweep.json"
+LONGEST, LONGEST_PATH = (
+    255,
+    4096,
+)  # bytes of a folder's name, and of a path: no file system takes more
+TEXTS = ("time", "host", "cluster", "sweeper")
+
+
+class Plan(NamedTuple):
+    """`points`: folder below the sweep's -> overrides; `command` the words it was started with; `by` who started it
+    (time, host, pid, cluster, sweeper); `problems` a line each.
+    """
+
+    points: dict[str, list[str]]
+    command: list[str]
+    by: dict[str, Any]
+    problems: list[str]
+
+
+def read_plan(sweep: Path) -> Plan:
+    """Points that no folder below the sweep can hold are left out, and told; raises FileNotFoundError and Damaged."""
+    path = sweep / NAME
+    found = json_object(path)
+    listed = found.get("points")
+    if not isinstance(listed, list):
+        raise Damaged(path, "does not list points")
+    points: dict[str, list[str]] = {}
+    wrong, outside = 0, 0
+    for point in listed:
+        name, overrides = _point(point)
+        if overrides is None:
+            wrong += 1
+        elif not is_below(name):
+            outside += 1
+        else:
+            points[name] = overrides
+    problems = [f"{NAME}: {outside} points name folders outside of the sweep, or none"] * bool(
+        outside
+    )
+    problems += [f"{NAME}: {wrong} points are not a folder and its overrides"] * bool(wrong)
+    command = found.get("command")
+    words = command if is_texts(command) else []
+    if command is not None and command != words:
+        problems.append(f"{NAME}: its command is not a list of words")
+    return Plan(points, words, who(found), [f"{p}; left out" for p in problems])
+
+
+def is_below(name: str) -> bool:
+    """Whether a folder's name, as a file gives it, leads to a folder below the one that it is relative to."""
+    parts = Path(name).parts
+    if not parts or os.path.isabs(name) or ".." in parts or "\0" in name:
+        return False
+    sizes = [len(os.fsencode(part)) for part in parts]
+    return max(sizes) <= LONGEST and sum(sizes) + len(sizes) <= LONGEST_PATH
+
+
+def _point(point: Any) -> tuple[str, list[str] | None]:
+    if not isinstance(point, dict) or not isinstance(point.get("folder"), str):
+        return "", None
+    overrides = point.get("overrides")
+    return point["folder"], overrides if is_texts(overrides) else None
+
+
+def is_texts(value: Any) -> bool:
+    """Whether a value of a file is a list of texts."""
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
+def who(found: dict[str, Any]) -> dict[str, Any]:
+    """What says who started something (time, host, pid, cluster, sweeper), as far as it is of the type that it has."""
+    by = {key: found[key] for key in TEXTS if isinstance(found.get(key), str)}
+    pid = found.get("pid")
+    return by | ({"pid": pid} if isinstance(pid, int) and not isinstance(pid, bool) else {})
