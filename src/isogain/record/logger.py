@@ -1,6 +1,7 @@
 """The record of a run: `metrics.csv` and `spectra.npz` in its folder, and the one call that everything logs through."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from isogain.errors import FolderLost
+from isogain.record.held_folder import HeldFolder
 from isogain.record.metrics_csv import Table
 from isogain.record.spectra_npz import Arrays
 
@@ -71,6 +74,7 @@ class RunRecord(Logger):
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
+        self.held = HeldFolder(folder)
         self.table = Table(folder / "metrics.csv")
         self.trainer: pl.Trainer | None = None  # whose steps count where a call names none
         self.arrays = Arrays(folder / "spectra.npz")
@@ -82,9 +86,10 @@ class RunRecord(Logger):
     def log_event(
         self, scalars: Mapping[str, float], spectra: Mapping[str, Spectrum], step: int
     ) -> None:
+        self.held.check()
         self.table.add(step, scalars)
         for name, spectrum in spectra.items():
-            self.arrays.add(step, name, spectrum.values, spectrum.axes)
+            self.arrays.add(step, name, spectrum.values, spectrum.axes, spectrum.edges)
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Fill in cells of the row of `step`; without one, of the steps done."""
@@ -97,18 +102,36 @@ class RunRecord(Logger):
 
     @rank_zero_only
     def flush(self) -> None:
-        """Put everything logged so far on the disk."""
-        self.table.sync()
-        self.arrays.flush()
+        """Put everything logged so far on the disk; raises FolderLost where the folder is not the run's any more."""
+        self.held.check()
+        try:
+            self.table.sync()
+        finally:
+            self.arrays.flush()
 
     def finalize(self, status: str) -> None:
-        self.flush()
+        with suppress(OSError, FolderLost):  # `run` flushes again, and reports what cannot be written
+            self.flush()
+
+    def extent(self) -> dict[str, dict[str, Any]]:
+        """By file, what it holds: what a checkpoint of this moment counts on."""
+        return {"metrics.csv": self.table.extent(), "spectra.npz": self.arrays.extent()}
 
     @rank_zero_only
-    def rewind(self, step: int) -> None:
-        """Take up the files found in the folder, and forget what they hold of later steps than `step`."""
-        self.table.rewind(step)
-        self.arrays.rewind(step)
+    def rewind(self, step: int, extent: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        """Take up the files found in the folder, and forget what they hold of later steps than `step`.
+
+        What they lack of the `extent` that a checkpoint says they had is named in the log.
+        """
+        extent = extent or {}
+        self.table.rewind(step, extent.get("metrics.csv"))
+        self.arrays.rewind(step, extent.get("spectra.npz"))
+
+    def unwritten(self) -> str:
+        """What was logged and is not on the disk, in words; "" where all is."""
+        steps = self.table.unwritten()
+        rows = [f"rows of metrics.csv from step {steps[0]} to {steps[-1]}"] if steps else []
+        return " and ".join([*rows, *(["spectra.npz"] if self.arrays.unwritten() else [])])
 
 
 def flat(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float | int | str]]:

@@ -61,6 +61,10 @@ class Table:
         if self._known is not None:
             sync(self.path)
 
+    def unwritten(self) -> list[int]:
+        """The steps whose rows lack something in the file, in order."""
+        return sorted(self._late | self._pending)
+
     def extent(self) -> dict[str, int]:
         """How many rows the file has and the step of the last one, which a checkpoint of this moment counts on."""
         last = self._file.last
