@@ -1,10 +1,14 @@
 """The curves in a metrics.csv that may still grow, thinned for a screen."""
 
-import csv
 import math
-from array import array
-from collections.abc import Sequence
+import os
 from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from isogain.record.bounded import Damaged, opened
+from isogain.record.metrics_rows import Rows, header, last_line, named, parsed, pieces
 
 KEPT = 4096  # points of a curve in memory: more than a screen has pixels
 Curve = tuple[list[float], list[float]]  # steps and values
@@ -19,27 +23,33 @@ class Curves:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.columns: list[str] = []
         self._forget()
 
     def refresh(self) -> bool:
-        """Whether there was anything new; raises OSError where there is no file, ValueError where it is no table."""
-        stat = self.path.stat()
-        seen = stat.st_ino, stat.st_size, stat.st_mtime_ns
-        if seen == self._seen:
-            return False
-        if stat.st_ino != self._seen[0] or stat.st_size < self._seen[1]:
-            self._forget()
-        with self.path.open("rb") as file:
-            file.seek(self._offset)
-            text = file.read()
-        self._take(text)
-        self._seen = seen
-        return True
+        """Whether there was anything new. Raises FileNotFoundError where there is no file, Damaged where it is no
+        table, or, once all others are taken up, where it has lines that cannot be read.
+        """
+        with opened(self.path) as file:
+            stat = os.fstat(file.fileno())
+            seen = stat.st_ino, stat.st_size, stat.st_mtime_ns
+            if is_new := seen != self._seen:
+                if stat.st_ino != self._seen[0] or stat.st_size < self._seen[1]:
+                    self._forget()
+                self._take(file)
+                self._seen = seen
+        if self._unreadable + self._last_unreadable:
+            number = self._unreadable + self._last_unreadable
+            raise Damaged(self.path, f"{number:,} of its lines cannot be read, and are left out")
+        return is_new
+
+    @property
+    def state(self) -> tuple[int, int, int]:
+        """Another one where curves are others."""
+        return self._seen
 
     def __getitem__(self, name: str) -> Curve:
         """Steps and values of a column, the row that may still be filled included; empty where there is none."""
-        steps, values = map(list, self._points.get(name, ((), ())))
+        steps, values = (list(part) for part in self._joined(name))
         if name in self._last:
             return [*steps, self.step], [*values, self._last[name]]
         return steps, values
@@ -47,55 +57,57 @@ class Curves:
     @property
     def latest(self) -> dict[str, float]:
         """The last value of every column that has one."""
-        return {name: values[-1] for name, (_, values) in self._points.items()} | self._last
+        return self._known | self._last
 
     def _forget(self) -> None:
         self._seen = (0, 0, 0)
         self._offset = 0
-        self._points: dict[str, tuple[array, array]] = {}
+        self._points: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}  # neighbouring parts
+        self._known: dict[str, float] = {}
         self._last: dict[str, float] = {}  # the last row
+        self._unreadable = self._last_unreadable = 0
+        self.columns: list[str] = []
         self.step = 0.0
 
-    def _take(self, text: bytes) -> None:
-        """The whole lines of `text`; a line that a kill cut short is none."""
-        whole, _, _ = text.rpartition(b"\n")
-        lines = whole.split(b"\n") if whole else []
-        if lines and self._offset == 0:
-            head = lines.pop(0)
-            self.columns = next(csv.reader([head.decode()]))
-            if "step" not in self.columns:
-                raise ValueError("no column `step`")
-            self._offset = len(head) + 1
-        if not lines:
+    def _take(self, file: BinaryIO) -> None:
+        columns = header(file, self.path)
+        begin = max(self._offset, file.tell())
+        if not columns:
             return
-        rows = list(csv.reader(line.decode() for line in lines))
-        last, step = self._numbers(rows[-1])
-        for name, (steps, values) in self._columns(
-            rows[:-1]
-        ).items():  # nothing is kept of a broken table
-            known = self._points.setdefault(name, (array("d"), array("d")))
-            known[0].extend(steps)
-            known[1].extend(values)
-            if len(values := known[1]) > 2 * KEPT:
-                fewer = thinned((list(known[0]), list(values)), KEPT)
-                self._points[name] = array("d", fewer[0]), array("d", fewer[1])
-        self._last, self.step = last, step
-        self._offset += sum(len(line) + 1 for line in lines[:-1])
+        self.columns = columns
+        start, _, line = last_line(file, begin)
+        if not line:
+            return
+        file.seek(begin)
+        for rows in pieces(file, columns, start):
+            self._add(rows)
+        last = parsed(line, columns)
+        self._last_unreadable = last.unreadable
+        if len(last.steps):
+            self._last = named(columns, last.values[0], last.logged[0])
+            self.step = self._last.pop("step")
+        self._offset = start
 
-    def _columns(self, rows: Sequence[Sequence[str]]) -> dict[str, Curve]:
-        """Column by column, which is faster than row by row: thousands of files are read at once."""
-        at = self.columns.index("step")
-        steps = [float(row[at]) for row in rows]
-        found = {}
-        for i, name in enumerate(self.columns):
-            known = [k for k, row in enumerate(rows) if i < len(row) and row[i]]
-            if known and i != at:
-                found[name] = [steps[k] for k in known], [float(rows[k][i]) for k in known]
-        return found
+    def _add(self, rows: Rows) -> None:
+        self._unreadable += rows.unreadable
+        for i in np.flatnonzero(rows.logged.any(axis=0)):
+            if (name := self.columns[i]) == "step":
+                continue
+            at = rows.logged[:, i]
+            steps, values = rows.steps[at], rows.values[at, i]
+            self._known[name] = float(values[-1])
+            self._points.setdefault(name, []).append((steps, values))
+            if sum(len(part) for part, _ in self._points[name]) > 2 * KEPT:
+                steps, values = self._joined(name)
+                kept = _kept(values, KEPT)
+                self._points[name] = [(steps[kept], values[kept])]
 
-    def _numbers(self, row: Sequence[str]) -> tuple[dict[str, float], float]:
-        found = {n: float(text) for n, text in zip(self.columns, row, strict=False) if text}
-        return found, found.pop("step")
+    def _joined(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        parts = self._points.get(name, [])
+        if len(parts) > 1:
+            steps, values = (np.concatenate(part) for part in zip(*parts, strict=True))
+            self._points[name] = parts = [(steps, values)]
+        return parts[0] if parts else (np.empty(0), np.empty(0))
 
 
 def thinned(curve: Curve, points: int) -> Curve:
@@ -105,11 +117,20 @@ def thinned(curve: Curve, points: int) -> Curve:
     steps, values = curve
     if len(values) <= points:
         return curve
-    pieces, last = max((points - 2) // 2, 1), len(values) - 1
-    kept = [0]
-    for i in range(pieces):
-        piece = range(1 + i * (last - 1) // pieces, 1 + (i + 1) * (last - 1) // pieces)
-        known = [k for k in piece if not math.isnan(values[k])] or list(piece)
-        kept += sorted({min(known, key=values.__getitem__), max(known, key=values.__getitem__)})
-    kept.append(last)
+    kept = _kept(np.asarray(values, dtype=float), points).tolist()
     return [steps[k] for k in kept], [values[k] for k in kept]
+
+
+def _kept(values: np.ndarray, points: int) -> np.ndarray:
+    """The places of the points that thinned() keeps; a NaN only where a piece has nothing else."""
+    middle = values[1:-1]
+    pieces = max((points - 2) // 2, 1)
+    width = math.ceil(len(middle) / pieces)
+    padded = np.full(width * math.ceil(len(middle) / width), np.nan)
+    padded[: len(middle)] = middle
+    rows = padded.reshape(-1, width)
+    nothing = np.isnan(rows)
+    first = 1 + width * np.arange(len(rows))
+    lows = first + np.where(nothing, np.inf, rows).argmin(axis=1)
+    highs = first + np.where(nothing, -np.inf, rows).argmax(axis=1)
+    return np.unique(np.concatenate([[0], lows, highs, [len(values) - 1]]))

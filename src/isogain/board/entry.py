@@ -1,5 +1,6 @@
 """One run's folder, read again only where it has changed."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from isogain.board import spectra
 from isogain.board.curves import Curve, Curves, thinned
 from isogain.board.masks import masked
 from isogain.board.plain import plain
+from isogain.record.bounded import Damaged, tail
 from isogain.record.description import Run, missing, read
 
 DESCRIBE = ("summary.json", "config.yaml", "overrides.yaml", "choices.yaml")
@@ -29,19 +31,23 @@ class Entry:
         self.problems: dict[str, str] = {}  # file -> why
         self._described: tuple[Mark | None, ...] | None = None
         self._thinned: dict[tuple[str, int], Curve] = {}
-        self._profile: tuple[Mark | None, Any] = (None, None)
+        self._profiles: dict[tuple[Mark | None, int], Any] = {}
 
     def describe(self, ordered: list[str] | None) -> None:
         """Read config and summary, unless the run is over and they are what they were; raises Foreign."""
         marks = tuple(_mark(self.path / name) for name in DESCRIBE)
         if marks[0] is None or marks != self._described:
-            self.run = read(self.path, ordered) if self.path.is_dir() else missing(ordered or [])
+            self.run = (
+                read(self.path, ordered) if os.path.isdir(self.path) else missing(ordered or [])
+            )
             self.options = masked(self.run.choices | self.run.config | self.run.choices)
         self._described = marks
 
     def measure(self) -> None:
         """Read what metrics.csv has got since."""
-        if self._attempt("metrics.csv", lambda path: self.metrics.refresh()):
+        before = self.metrics.state
+        self._attempt("metrics.csv", self.metrics.refresh)
+        if self.metrics.state != before:
             self._thinned.clear()
 
     def curve(self, name: str, points: int) -> Curve:
@@ -57,32 +63,33 @@ class Entry:
         self.measure()
         return self.metrics.latest
 
-    def profile(self) -> dict[str, Any] | None:
+    def profile(self, most: int = spectra.EVENTS) -> dict[str, Any] | None:
         """`spectra.profile`, None where there is none."""
-        mark = _mark(self.path / "spectra.npz")
-        if mark != self._profile[0]:
-            self._profile = mark, self._attempt("spectra.npz", spectra.profile)
-        return self._profile[1]
+        mark = (_mark(self.path / "spectra.npz"), most)
+        if mark not in self._profiles:
+            self._profiles = {k: v for k, v in self._profiles.items() if k[0] == mark[0]}
+            found = self._attempt("spectra.npz", lambda: spectra.profile(self.path, most))
+            self._profiles[mark] = found
+        return self._profiles[mark]
 
     def heat_maps(self) -> dict[str, Any]:
         """`spectra.heat_maps`, {} where there are none."""
-        return self._attempt("spectra.npz", spectra.heat_maps) or {}
+        return self._attempt("spectra.npz", lambda: spectra.heat_maps(self.path)) or {}
 
     def log_tail(self) -> str:
         """The last lines of log.txt."""
-        text = self._attempt("log.txt", lambda path: path.read_bytes()[-LOG_BYTES:]) or b""
+        text = self._attempt("log.txt", lambda: tail(self.path / "log.txt", LOG_BYTES)) or b""
         return "\n".join(text.decode(errors="replace").splitlines()[-LOG_LINES:])
 
-    def _attempt(self, name: str, look: Callable[[Path], Any]) -> Any:
-        """What `look` finds in the file; None where there is none, or where it cannot be read: a problem."""
+    def _attempt(self, name: str, look: Callable[[], Any]) -> Any:
+        """What `look` finds in a file; None where there is none, or where it cannot be read: a problem."""
         self.problems.pop(name, None)
         try:
-            return look(self.path / name)
-        except (FileNotFoundError, NotADirectoryError):
+            return look()
+        except FileNotFoundError:
             return None
-        except spectra.BROKEN as error:
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            self.problems[name] = f"cannot be read: {reason.splitlines()[0]}"
+        except Damaged as error:
+            self.problems[name] = f"cannot be read: {error.reason}"
             return None
 
 

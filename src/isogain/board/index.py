@@ -14,8 +14,8 @@ from isogain.board.plain import plain
 from isogain.record import panels
 from isogain.record.description import GROUPS, Foreign, Run
 from isogain.record.finding import find
+from isogain.record.status import Status
 
-OVER = {"finished", "diverged", "failed", "interrupted", "broken"}  # what a run says itself
 FRESH = 1.0  # seconds that a look at the folder is good for
 POINTS, ALL_POINTS = 300, 60_000  # of a curve, and of one metric's curves together
 CIRCUMSTANCES = ("out", "resume", "logger.", "hydra.", "callbacks.")  # how a run is kept
@@ -76,7 +76,7 @@ class Index:
                 self.skipped[self.shown(path)] = str(error)
             else:
                 self.entries[str(entry.number)] = entry
-        if any(entry.run.status not in OVER for entry in self.entries.values()):
+        if not all(_says_itself(entry.run) for entry in self.entries.values()):
             known = self.fates.latest()
             for entry in self.entries.values():
                 entry.fate = known.get(Path(os.path.normpath(entry.path)), entry.fate)
@@ -110,7 +110,7 @@ class Index:
         self, entry: Entry, options: list[str], results: list[str], latest: dict[str, Any]
     ) -> dict[str, Any]:
         run = entry.run
-        status, reason = (run.status, run.error) if run.status in OVER else entry.fate
+        status, reason = (run.status, run.error) if _says_itself(run) else entry.fate
         return {
             "id": entry.number,
             "name": self.shown(entry.path),
@@ -130,7 +130,7 @@ class Index:
 
     def _profiles(self) -> dict[str, Any]:
         """The signal's gradient by layer or time step: first and last event of each run that has measured it."""
-        found = {number: entry.profile() for number, entry in self.entries.items()}
+        found = {number: entry.profile(2) for number, entry in self.entries.items()}
         return {
             number: p | {key: [p[key][0], p[key][-1]] for key in ("steps", "values")}
             for number, p in found.items()
@@ -154,6 +154,11 @@ class Index:
         return (
             self._row(entry, [], [], entry.latest()) | plain(found) | {"problems": entry.problems}
         )
+
+
+def _says_itself(run: Run) -> bool:
+    """Whether how a run stands is in its own files."""
+    return run.status.is_over or run.status is Status.BROKEN
 
 
 def _options(found: list[Run]) -> tuple[list[str], list[str]]:

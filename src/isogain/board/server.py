@@ -35,6 +35,7 @@ class Server(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 512  # that wait at once: a page asks for everything, in several windows
     allow_reuse_address = True
 
     def __init__(self, index: Index, port: int = 0) -> None:

@@ -1,7 +1,5 @@
 """What a page shows of a spectra.npz: histograms over training, and the signal's gradient layer by layer."""
 
-import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,38 +7,44 @@ from typing import Any
 import numpy as np
 
 from isogain.record.panels import PROFILE
+from isogain.record.spectra_events import Spectra, opened_spectra
 
 FLOOR = 1e-12  # the least singular value told apart: below lie those that float64 could not resolve
 LOGS = {"jacobian/log_spectrum", "jacobian/by_start"}  # of what jacobian/spectrum shows
 BINS, EVENTS, PLACES = 40, 60, 64  # at most, of a picture
-BROKEN = (OSError, ValueError, KeyError, EOFError, IndexError, zipfile.BadZipFile, zlib.error)
+PICTURES = 24  # at most, of a run
 
 
-def heat_maps(path: Path) -> dict[str, dict[str, Any]]:
+def heat_maps(folder: Path) -> dict[str, dict[str, Any]]:
     """For each spectrum in the file its steps, the edges of its bins and, by event, the share of values in each.
 
-    Raises one of BROKEN.
+    Raises FileNotFoundError and Damaged.
     """
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return {name: _heat_map(arrays[name], arrays[f"{name}/step"]) for name in _spectra(arrays)}
+    with opened_spectra(folder) as arrays:
+        names = list(_spectra(arrays))[:PICTURES]
+        return {name: _heat_map(arrays, name) for name in names}
 
 
-def profile(path: Path) -> dict[str, Any] | None:
+def profile(folder: Path, most: int = EVENTS) -> dict[str, Any] | None:
     """The mean ln ‖∂loss/∂h_l‖ over examples at `places` l, by event: steps, places, last place and values.
 
-    None where it was not measured. Raises one of BROKEN.
+    At most so many events, the first and the last among them; None where it was not measured. Raises
+    FileNotFoundError and Damaged.
     """
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        if PROFILE not in arrays.files:
+    with opened_spectra(folder) as arrays, np.errstate(invalid="ignore", over="ignore"):
+        if PROFILE not in arrays:
             return None
-        logs, steps = arrays[PROFILE].mean(axis=1), arrays[f"{PROFILE}/step"]
-    events, places = spread(len(logs), EVENTS), spread(logs.shape[1], PLACES)
-    return {
-        "steps": steps[events].tolist(),
-        "places": places.tolist(),
-        "length": logs.shape[1] - 1,
-        "values": finite(logs[np.ix_(events, places)]),
-    }
+        steps = arrays.steps(PROFILE)
+        events = spread(len(steps), most)
+        _, last = arrays.event_shape(PROFILE)  # examples, and places
+        places = spread(last, PLACES)
+        means = [arrays.events(PROFILE, [k])[0].mean(axis=0, dtype=float) for k in events]
+        return {
+            "steps": steps[events].tolist(),
+            "places": places.tolist(),
+            "length": last - 1,
+            "values": finite(np.stack(means)[:, places]),
+        }
 
 
 def finite(values: np.ndarray) -> list:
@@ -55,25 +59,36 @@ def spread(length: int, most: int) -> np.ndarray:
     return np.unique(np.linspace(0, length - 1, min(length, most)).round().astype(int))
 
 
-def _spectra(arrays: Any) -> Iterator[str]:
-    for name in arrays.files:
-        axes = arrays[f"{name}/axes"].tolist() if f"{name}/axes" in arrays.files else []
-        if axes[-1:] == ["value"] and not name.startswith("theory/") and name not in LOGS:
+def _spectra(arrays: Spectra) -> Iterator[str]:
+    for name in arrays.names:
+        is_spectrum = arrays.axes(name)[-1:] == ["value"]
+        if is_spectrum and not name.startswith("theory/") and name not in LOGS:
             yield name
 
 
-def _heat_map(values: np.ndarray, steps: np.ndarray) -> dict[str, Any]:
-    events = spread(len(values), EVENTS)
-    flat = values[events].reshape(len(events), -1).astype(float)
-    flat = np.where(np.isfinite(flat), np.maximum(flat, FLOOR), FLOOR)
-    low, high = flat.min(), flat.max()
+def _heat_map(arrays: Spectra, name: str) -> dict[str, Any]:
+    steps = arrays.steps(name)
+    events = spread(len(steps), EVENTS)
+    ends = [_ends(arrays.events(name, [k])) for k in events]
+    low, high = min(e[0] for e in ends), max(e[1] for e in ends)
     if high < 1.01 * low:
         low, high = low / 1.1, high * 1.1
     edges = np.geomspace(low, high, BINS + 1)
     edges[0], edges[-1] = low, high  # rounding must not put the extremes outside
-    shares = [np.histogram(row, edges)[0] / flat.shape[1] for row in flat]
+    counts = [np.histogram(_floored(arrays.events(name, [k])), edges)[0] for k in events]
+    shares = [count / count.sum() for count in counts]
     return {
         "steps": steps[events].tolist(),
         "edges": finite(edges),
         "shares": finite(np.array(shares)),
     }
+
+
+def _floored(values: np.ndarray) -> np.ndarray:
+    flat = values.ravel().astype(float)
+    return np.where(np.isfinite(flat), np.maximum(flat, FLOOR), FLOOR)
+
+
+def _ends(values: np.ndarray) -> tuple[float, float]:
+    flat = _floored(values)
+    return float(flat.min()), float(flat.max())
