@@ -110,7 +110,9 @@ class RunRecord(Logger):
             self.arrays.flush()
 
     def finalize(self, status: str) -> None:
-        with suppress(OSError, FolderLost):  # `run` flushes again, and reports what cannot be written
+        with suppress(
+            OSError, FolderLost
+        ):  # `run` flushes again, and reports what cannot be written
             self.flush()
 
     def extent(self) -> dict[str, dict[str, Any]]:
