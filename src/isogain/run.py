@@ -21,7 +21,7 @@ from isogain.models.base import Network
 from isogain.optim import Optim
 from isogain.record import checkpoints, provenance
 from isogain.record.checkpoints import WholeFileIO
-from isogain.record.logger import RunRecord
+from isogain.record.logger import RunRecord, number_by_steps_done_
 from isogain.record.run_folder import RunFolder, ways_on
 from isogain.reg.base import Regularizer
 
@@ -85,7 +85,7 @@ def _fitter(
     out: str,
 ) -> pl.Trainer:
     chosen = [callback for callback in callbacks.values() if callback is not None]
-    return trainer(
+    fitter = trainer(
         logger=loggers,
         callbacks=chosen,
         plugins=[WholeFileIO(), *_cluster()],
@@ -96,6 +96,8 @@ def _fitter(
         enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in chosen),
         num_sanity_val_steps=0,
     )
+    number_by_steps_done_(fitter)
+    return fitter
 
 
 def _learner(
