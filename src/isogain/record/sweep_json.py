@@ -24,15 +24,21 @@ class Point(NamedTuple):
     overrides: tuple[str, ...]
 
 
-def enlist(folder: Path, points: Sequence[Point], cluster: str) -> None:
-    """Add to `sweep.json` those of `points` that it does not list yet; the file is made where there is none."""
+def enlist(folder: Path, points: Sequence[Point], cluster: str, renew: bool = False) -> None:
+    """Add to `sweep.json` those of `points` that it does not list yet; the file is made where there is none.
+
+    `renew`: those that it lists get the overrides that they have now.
+    """
     path = folder / "sweep.json"
     sweep = json.loads(path.read_text()) if path.exists() else _begun(cluster)
-    listed = {point["folder"] for point in sweep["points"]}
-    new = [p._asdict() for p in points if p.folder not in listed]
-    if not new and path.exists():
+    before = json.dumps(sweep["points"])
+    by_folder = {point["folder"]: point for point in sweep["points"]}
+    for point in points:
+        if renew or point.folder not in by_folder:
+            by_folder[point.folder] = point._asdict()
+    sweep["points"] = list(by_folder.values())
+    if json.dumps(sweep["points"]) == before and path.exists():
         return
-    sweep["points"] += new
     folder.mkdir(parents=True, exist_ok=True)
     with replaced(path) as part:
         part.write_text(json.dumps(sweep, indent=1) + "\n")
