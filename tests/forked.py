@@ -30,6 +30,8 @@ SERVER.set_forkserver_preload(["forked"])
 class Pause(pl.Callback):
     """Makes every batch take at least `seconds`, on a fast machine too."""
 
+    only_observes = True
+
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
 
@@ -46,6 +48,8 @@ class Broken(pl.Callback):
 
 class SlowSetup(pl.Callback):
     """Takes its time before training."""
+
+    only_observes = True
 
     def setup(self, *args: Any, **options: Any) -> None:
         print("setting up", flush=True)

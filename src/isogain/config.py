@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from isogain.errors import ConfigError, resolver_said
+from isogain.moved import with_current_names
 from isogain.names import nearest
 
 
@@ -71,7 +72,8 @@ def parts(config: DictConfig, known: dict[str, Any] | None = None) -> dict[str, 
 def resolved(config: DictConfig) -> dict[str, Any]:
     """The config as plain dicts, every interpolation resolved; raises ConfigError where one cannot be."""
     try:
-        return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        return with_current_names(plain)
     except OmegaConfBaseException as error:
         said = resolver_said(error)
         raise ConfigError(said or f"{error.full_key}: {str(error).splitlines()[0]}") from None

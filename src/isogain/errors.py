@@ -11,6 +11,17 @@ class ConfigError(UserError):
     """One or more lines, each a mistake in the configuration."""
 
 
+class AnotherRun(ConfigError):
+    """A folder that is to be resumed holds a run, or a sweep, of another config; nothing in it was touched.
+
+    `difference`: what differs, without the folder and what to do.
+    """
+
+    def __init__(self, message: str, difference: str = "") -> None:
+        super().__init__(message)
+        self.difference = difference
+
+
 def resolver_said(error: Exception) -> str:
     """The message of a ConfigError that a resolver of the config raised, "" for any other error."""
     _, _, said = str(error).partition("ConfigError raised while resolving interpolation: ")

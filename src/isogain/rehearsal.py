@@ -97,11 +97,12 @@ def _steps_behind(
     found = checkpoints.newest_good(out / "checkpoints") if resume else None
     if found:
         _check_fit(*found, net, optim)
+        _check_limits(*found, limits, at_most=True)
         return found[1]["global_step"]
     if ckpt:
         checkpoint = checkpoints.load(Path(ckpt))
         _check_fit(Path(ckpt), checkpoint, net, optim)
-        _check_something_left(ckpt, checkpoint, limits)
+        _check_limits(Path(ckpt), checkpoint, limits)
         return checkpoint["global_step"]
     return 0
 
@@ -170,14 +171,17 @@ def _check_fit(path: Path, checkpoint: dict[str, Any], net: Network, optim: Opti
         raise CheckpointError(f"ckpt={path}: was saved by {saved} and cannot go on with {optim}")
 
 
-def _check_something_left(path: str, checkpoint: dict[str, Any], limits: dict[str, Any]) -> None:
+def _check_limits(
+    path: Path, checkpoint: dict[str, Any], limits: dict[str, Any], at_most: bool = False
+) -> None:
+    """Raise CheckpointError where there is nothing left to train; `at_most`, where a limit lies behind already."""
     behind = {
         "epochs": checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"],
         "steps": checkpoint["global_step"],
     }
     for unit, done in behind.items():
         limit = limits.get(f"max_{unit}")
-        if limit is not None and done >= limit > 0:
+        if limit is not None and done >= limit + at_most > 0:
             raise CheckpointError(
                 f"ckpt={path}: has {done} {unit} behind it; raise trainer.max_{unit} to train on"
             )

@@ -48,27 +48,43 @@ class GridSweeper(BasicSweeper):
         (grid,) = self.split_arguments(parser.parse_overrides([*given, *arguments]), None)
         points = [Point(str(n), tuple(overrides)) for n, overrides in enumerate(grid)]
         folder = Path(self.config.hydra.sweep.dir)
-        self._check_folder(folder, points)
+        over = self._over(folder, points)
         self._check(points)
         if hasattr(self.launcher, "refuse"):
             self.launcher.refuse()
-        enlist(folder, points, self.config.hydra.runtime.choices.get("cluster", "none"))
+        cluster = self.config.hydra.runtime.choices.get("cluster", "none")
+        enlist(folder, points, cluster, renew=True)
         OmegaConf.save(self.config, folder / "multirun.yaml")
-        returns = self._launched(self._left(folder, points))
+        left = [point for point in points if point.folder not in over]
+        if self.config.resume:
+            log.info("%d of %d points are over; %d go on", len(over), len(points), len(left))
+        returns = self._launched(left)
         account(folder, points)
         return returns
 
-    def _check_folder(self, folder: Path, points: Sequence[Point]) -> None:
-        """Raise ConfigError where `folder` holds another sweep, or this one and it is not to be resumed."""
-        if not (folder / "sweep.json").exists():
-            return
-        if not self.config.resume:
+    def _over(self, folder: Path, points: Sequence[Point]) -> set[str]:
+        """The folders of the points whose run is over; raises ConfigError where the sweep in `folder` is another one,
+        or this one and not to be resumed.
+        """
+        from isogain.grid import Composed
+        from isogain.resumption import over
+
+        there = (folder / "sweep.json").exists()
+        if there and not self.config.resume:
             raise ConfigError(
                 f"out={folder}: holds a sweep already; choose another, or resume=true"
             )
-        before = listed(folder)
-        if swept([p.overrides for p in before]) != swept([p.overrides for p in points]):
-            raise ConfigError(f"out={folder}: holds a sweep over other points; choose another")
+        if not self.config.resume:
+            return set()
+        return over(folder, points, listed(folder) if there else [], Composed(*self._composing()))
+
+    def _composing(self) -> tuple[Any, set[str]]:
+        """What composes a point's config, and the keys that choose a file of it."""
+        loader = self.hydra_context.config_loader
+        return (
+            lambda chosen: loader.load_sweep_config(self.config, chosen),
+            set(self.config.hydra.runtime.choices),
+        )
 
     def _check(self, points: Sequence[Point]) -> None:
         """Raise ConfigError where points could not run."""
@@ -82,8 +98,7 @@ class GridSweeper(BasicSweeper):
         names = swept([point.overrides for point in points])
         refused = refusals(
             [point.overrides for point in points],
-            lambda chosen: self.hydra_context.config_loader.load_sweep_config(self.config, chosen),
-            set(self.config.hydra.runtime.choices),
+            *self._composing(),
             here=getattr(self.launcher, "here", True),
             shared=in_one_process(self.config.hydra),
         )
@@ -93,16 +108,6 @@ class GridSweeper(BasicSweeper):
             lines.append(f"point {number} ({names[number]}): {'; '.join(said.splitlines())}")
         if lines:
             raise ConfigError("\n".join(few(lines) + ["nothing was started"]))
-
-    def _left(self, folder: Path, points: Sequence[Point]) -> list[Point]:
-        """The points to run: of a sweep that is resumed, those whose run is not over."""
-        if not self.config.resume:
-            return list(points)
-        left = [p for p in points if not outcome(folder / p.folder)[0].is_good]
-        log.info(
-            "%d of %d points are over; %d go on", len(points) - len(left), len(points), len(left)
-        )
-        return left
 
     def _launched(self, points: Sequence[Point]) -> list[Any]:
         jobs = [[*point.overrides, f"hydra.sweep.subdir={point.folder}"] for point in points]

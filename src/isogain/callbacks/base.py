@@ -48,6 +48,8 @@ class Diagnostic(pl.Callback):
     said once in the log, noted in the summary as `failed/<name>`, the first such step, and left out; training goes on.
     """
 
+    only_observes = True  # training is bitwise the same with and without it
+
     def __init__(self, every: int | str, at_start: bool = True) -> None:
         self.every, self.at_start = Every.of(every), at_start
         self._measured_at = -1

@@ -14,10 +14,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from isogain import config as _config  # noqa: F401 - registers its resolver
 from isogain.allocator import keep_freed_memory
-from isogain.errors import Interrupted, Preempted, UserError
+from isogain.errors import AnotherRun, Interrupted, Preempted, UserError
 from isogain.launch.command_line import exit_code
 from isogain.launch.quiet import quieten
 from isogain.preemption import Warnings, in_a_batch_job
+from isogain.record.continuation import outcome_already
 from isogain.record.rank import rank
 from isogain.record.run_folder import RunFolder, fresh_folder, ways_on
 from isogain.record.sweep_json import in_one_process
@@ -43,9 +44,8 @@ def job(config: DictConfig) -> float:
     config.resume = config.resume or requeued or rank() > 0  # rank zero alone claims the folder
     with Warnings(folder.attempts) as noted:
         try:
-            if config.resume and (summary := folder.outcome(config)):
-                log.info("%s: %s already", folder.path, summary["status"])
-            else:
+            summary = outcome_already(folder.path, config) if config.resume else None
+            if summary is None:
                 summary = _ran(config, hydra, folder, noted)
         except Exception as error:
             _put_on_record(folder, error, in_a_sweep, config.resume)
@@ -102,7 +102,9 @@ def _interrupted(folder: RunFolder, end: BaseException, out: str) -> Interrupted
 def _put_on_record(folder: RunFolder, error: Exception, in_a_sweep: bool, resume: bool) -> None:
     """A failed run says so in its folder; one that never began leaves none, unless it is a sweep's."""
     foreign = not folder.claimed and (
-        folder.attempts.at_work() or (not resume and (folder.path / "config.yaml").exists())
+        isinstance(error, AnotherRun)
+        or folder.attempts.at_work()
+        or (not resume and (folder.path / "config.yaml").exists())
     )
     if foreign or not (folder.claimed or in_a_sweep or rank()):
         folder.discard()

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from yaml import YAMLError
 
 from isogain.errors import ConfigError
 from isogain.record.atomic import alone, append, is_regular, remove_parts, replaced, set_aside
@@ -19,7 +18,6 @@ from isogain.record.attempts import Attempts
 from isogain.record.held_folder import HeldFolder
 
 log = logging.getLogger(__name__)
-OUTCOMES = {"finished", "diverged"}  # ends that another attempt would not change
 
 
 def fresh_folder(parent: str = "multirun") -> str:
@@ -93,18 +91,6 @@ class RunFolder:
         except OSError as error:
             raise ConfigError(f"out={self.path}: cannot be written ({error.strerror})") from None
 
-    def outcome(self, config: DictConfig) -> dict[str, Any] | None:
-        """The summary, where a run of the same config has come to its end here: it would come to the same again."""
-        try:
-            found = json.loads((self.path / "summary.json").read_text())
-            before = OmegaConf.load(self.path / "config.yaml")
-        except (OSError, ValueError, YAMLError):
-            return None
-        if not isinstance(found, dict) or not isinstance(before, DictConfig):
-            return None
-        same = found.get("status") in OUTCOMES and _asked(before) == _asked(config)
-        return found if same else None
-
     def end(self, summary: dict[str, Any]) -> None:
         """The end of an attempt: summary.json, and a line in attempts.jsonl."""
         self.held.check()
@@ -150,12 +136,6 @@ def _descriptions(
         ours = {group: name for group, name in choices.items() if "/" not in group}
         texts["choices.yaml"] = OmegaConf.to_yaml(OmegaConf.create(ours))
     return texts
-
-
-def _asked(config: DictConfig) -> dict[str, Any]:
-    """What a config asks for, wherever its folder is called from."""
-    plain = OmegaConf.to_container(config, resolve=True)
-    return {key: value for key, value in plain.items() if key not in ("out", "resume")}
 
 
 def _is_json(value: Any) -> bool:

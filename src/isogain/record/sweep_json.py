@@ -26,19 +26,23 @@ class Point(NamedTuple):
     overrides: tuple[str, ...]
 
 
-def enlist(folder: Path, points: Sequence[Point], cluster: str) -> None:
+def enlist(folder: Path, points: Sequence[Point], cluster: str, renew: bool = False) -> None:
     """Add to `sweep.json` those of `points` that it does not list yet; the file is made where there is none.
 
-    Raises ConfigError where there is one that cannot be read.
+    `renew`: those that it lists get the overrides that they have now. Raises ConfigError where there is one that
+    cannot be read.
     """
     path = folder / "sweep.json"
     there = path.exists()
-    known = {point.folder for point in listed(folder)} if there else set()
-    new = [p._asdict() for p in points if p.folder not in known]
-    if not new and there:
+    by_folder = {point.folder: point for point in listed(folder)} if there else {}
+    before = dict(by_folder)
+    for point in points:
+        if renew or point.folder not in by_folder:
+            by_folder[point.folder] = point
+    if by_folder == before and there:
         return
     sweep = json_object(path) if there else _begun(cluster)
-    sweep["points"] += new
+    sweep["points"] = [point._asdict() for point in by_folder.values()]
     folder.mkdir(parents=True, exist_ok=True)
     with replaced(path) as part:
         part.write_text(json.dumps(sweep, indent=1) + "\n")
