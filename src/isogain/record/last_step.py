@@ -9,7 +9,6 @@ from typing import Any
 
 from isogain.record.attempts_jsonl import read_events
 from isogain.record.bounded import Damaged
-from isogain.record.metrics_rows import last_row
 from isogain.record.summary_json import read_summary
 
 MARKS = ("config.yaml", "attempts.jsonl", "summary.json")  # each of them makes a folder a run's
@@ -71,6 +70,8 @@ def seconds(time: Any) -> float | None:
 
 def _progress(path: Path, record: Record) -> tuple[int | None, int | None]:
     """Step and epoch of the last whole row of metrics.csv; where there is none, the step of the last event."""
+    from isogain.record.metrics_rows import last_row  # numpy waits until a file is read
+
     known = [event["step"] for event in record.events if "step" in event]
     of_events = known[-1] if known else None
     try:
