@@ -1,6 +1,8 @@
 """Sentences as numbers: tokens, vocabulary, vectors from a file, and the split of the published corpus."""
 
+import gzip
 import hashlib
+import lzma
 
 import pytest
 import torch
@@ -9,7 +11,7 @@ from test_resume import Crash, assert_same_run
 
 from isogain.data import sentiment
 from isogain.data.sentiment import Sentiment
-from isogain.data.words import numbered, vectors, vocabulary, words
+from isogain.data.words import UNKNOWN, numbered, vectors, vocabulary, words
 from isogain.errors import DataError
 
 SPLITS = ("train", "val", "test")
@@ -84,6 +86,74 @@ def test_a_bad_file_of_vectors_is_named_with_the_line(tmp_path, text, said):
     path.write_text(text)
     with pytest.raises(DataError, match=f"^{path}: {said}"):
         vectors(path, {"a", "b"})
+
+
+AS_OTHERS_WRITE = {
+    "byte order mark": b"\xef\xbb\xbfthe 1 2\nb 3 5\n",
+    "mark and counts": b"\xef\xbb\xbf2 2\nthe 1 2\nb 3 5\n",
+    "Windows": b"the 1 2\r\nb 3 5\r\n",
+    "trailing blanks": b"the 1 2 \nb 3 5 \t\n",
+    "tabs": b"the\t1\t2\nb\t3\t5\n",
+    "more blanks": b"the  1 2\nb 3   5\n",
+    "empty lines": b"\nthe 1 2\n \n\r\nb 3 5\n\n",
+    "a word twice": b"the 1 2\nb 3 5\nthe 8 8\nb 9 9\n",
+    "words with blanks": "the 1 2\n. . . 7 7\nat x@y.z 7 7\nno\u00a0break 7 7\nb 3 5\n".encode(),
+    "no end of line": b"the 1 2\nb 3 5",
+    "another's NaN": b"the 1 2\nother nan 1\nb 3 5\n",
+    "gz": gzip.compress(b"the 1 2\nb 3 5\n"),
+    "xz": lzma.compress(b"\xef\xbb\xbfthe 1 2\nb 3 5\n"),
+}
+
+
+@pytest.mark.parametrize("raw", AS_OTHERS_WRITE.values(), ids=AS_OTHERS_WRITE)
+def test_a_file_of_vectors_means_the_same_however_it_is_written(tmp_path, raw):
+    (tmp_path / "v.txt").write_bytes(raw)
+    known, table = vectors(tmp_path / "v.txt", {"the", "b", "x"})
+    assert known == {"the": 2, "b": 3}
+    assert table.tolist() == [[0, 0], [2, 3.5], [1, 2], [3, 5]]
+    assert sentiment.width(tmp_path / "v.txt") == 2
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b"the 1 2\nb 3 nan\n", "line 2: the vector of 'b' is not finite"),
+        (b"the 1 2\nb 3 5 7\nc 1 2\n", "line 2 has 3 numbers, expected 2"),
+        (b"the 1 2\nother 3\nb 1 2\n", "line 2 has 1 numbers, expected 2"),
+        (b"the 1 2\nb 1 2\ncaf\xe9 3 5\n", "line 3 is no UTF-8 text"),
+        ("the 1 2\n".encode("utf-16"), "is in UTF-16: save it in UTF-8"),
+        (b"PK\x03\x04", "is a ZIP archive: unpack it"),
+        (gzip.compress(b"the 1 2\nb 3 5\n" * 99)[:-9], "cannot be read"),
+        (b"", "has no line of a word and its numbers"),
+        (b"the\nb\n", "has no line of a word and its numbers"),
+    ],
+)
+def test_what_is_wrong_in_a_file_of_vectors_is_one_line_with_its_place(tmp_path, raw, said):
+    path = tmp_path / "v.txt"
+    path.write_bytes(raw)
+    with pytest.raises(DataError) as error:
+        vectors(path, {"the", "b"})
+    assert str(error.value).startswith(f"{path}: {said}") and "\n" not in str(error.value)
+
+
+def test_an_unknown_word_is_the_mean_of_the_trained_ones_where_nothing_trains_it(root):
+    data = loaded(root, min_count=1, dim=3)
+    assert not (split(data, "train").x == UNKNOWN).any() and (split(data, "val").x == UNKNOWN).any()
+    with torch.no_grad():
+        data.embedding.weight[UNKNOWN] = 1e6  # what it began with does not count
+        data.embedding.weight[UNKNOWN + 1 :].normal_()
+    found = data.embedding(torch.tensor([[UNKNOWN, 0, 2]]))[0]
+    torch.testing.assert_close(found[0], data.embedding.weight[UNKNOWN + 1 :].mean(0))
+    assert not found[1].any() and torch.equal(found[2], data.embedding.weight[2])
+
+
+def test_an_unknown_word_has_a_vector_of_its_own_where_rare_words_train_it(root):
+    data = loaded(root, min_count=2, dim=3)
+    x = split(data, "train").x
+    assert (x == UNKNOWN).any()
+    data.embedding(x).sum().backward()
+    assert data.embedding.weight.grad[UNKNOWN].all()
+    assert torch.equal(data.embedding(torch.tensor([UNKNOWN]))[0], data.embedding.weight[UNKNOWN])
 
 
 @pytest.mark.parametrize(("subset", "sizes"), [("all", [64, 8, 8]), ("alternate", [32, 4, 4])])

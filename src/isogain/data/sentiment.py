@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from isogain.data.batches import Stream
 from isogain.data.source import content, located
 from isogain.data.task import Task, hits
-from isogain.data.words import PADDING, UNKNOWN, numbered, vectors, vocabulary, words
+from isogain.data.word_vectors import dimension
+from isogain.data.words import PADDING, UNKNOWN, Embedding, numbered, vectors, vocabulary, words
+from isogain.errors import DataError
 from isogain.ranges import at_least
 
 log = logging.getLogger(__name__)
@@ -29,9 +31,11 @@ class Sentiment(Task):
     """x (B, length, dim) the words of a sentence, y 0 for negative and 1 for positive; 8 530 / 1 066 / 1 066.
 
     Words by `words.WORD`; shorter sentences are padded in front. Without `embeddings` a table (words of
-    the training sentences seen `min_count` times, `dim`) is learned; with a GloVe or fastText text
-    file its vectors are kept as they are. `split_seed` draws the split. `subset=alternate` is every
-    second sentence, 4 264 / 533 / 533, as the loader of Hlav 2019 has it.
+    the training sentences seen `min_count` times, `dim`) is learned; an unknown word is one vector, which rarer
+    words train, or where there are none (`min_count=1`) the mean of the known ones. With a GloVe, word2vec or
+    fastText text file (plain, .gz or .xz) its vectors are kept as they are, an unknown word being their mean.
+    `split_seed` draws the split. `subset=alternate` is every second sentence, 4 264 / 533 / 533, as the
+    loader of Hlav 2019 has it.
     """
 
     n_out, loss, hits, sequential = 2, staticmethod(cross_entropy), staticmethod(hits), True
@@ -67,11 +71,13 @@ class Sentiment(Task):
         train, val, test = rows[2 * tenth :], rows[:tenth], rows[tenth : 2 * tenth]
         if self.path is None:
             known = vocabulary((sentences[i] for i in train.tolist()), self.min_count)
-            self.embedding = nn.Embedding(len(known) + UNKNOWN + 1, self.dim, PADDING)
         else:
             known, table = vectors(self.path, {w for s in sentences for w in s})
             self.table = table.to(device)
         x = numbered(sentences, known, self.length)
+        if self.path is None:
+            untrained = not (x[train] == UNKNOWN).any().item()
+            self.embedding = Embedding(len(known), self.dim, untrained)
         self.count(x, len(known))
         parts = {"train": train, "val": val, "test": test}
         return self.stored({p: (x[rows], y[rows]) for p, rows in parts.items()}, device, self.view)
@@ -98,10 +104,8 @@ class Sentiment(Task):
 
 
 def width(path: Path) -> int:
-    """The numbers a word has in a file of word vectors; 1 where there is no such file, which `load` reports."""
+    """The numbers a word has in a file of word vectors; 1 where it cannot be read, which `load` reports."""
     try:
-        with path.open(encoding="utf-8") as file:
-            first, second = file.readline().split(), file.readline().split()
-    except (OSError, UnicodeDecodeError):
+        return dimension(path)
+    except DataError:
         return 1
-    return max(len(first if len(first) > 2 else second) - 1, 1)

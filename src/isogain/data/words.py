@@ -1,4 +1,4 @@
-"""From a sentence to numbers: words, a vocabulary, and vectors from a GloVe or fastText text file."""
+"""From a sentence to numbers: words, a vocabulary, and their vectors."""
 
 import re
 from collections import Counter
@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from isogain.data.word_vectors import entries, vector
 from isogain.errors import DataError
 
 PADDING, UNKNOWN = 0, 1  # their numbers in every vocabulary
@@ -46,24 +47,15 @@ def numbered(sentences: Sequence[Sequence[str]], known: dict[str, int], length: 
 def vectors(path: Path, wanted: set[str]) -> tuple[dict[str, int], Tensor]:
     """Numbers of those `wanted` words that a text file of word vectors has, and their table (2 + words, dim).
 
-    A line is a word and its numbers, between spaces; fastText's first line, two counts, is skipped. Padding
-    is 0, an unknown word the mean of the known ones. Raises DataError where a line has another length.
+    Of a word that comes twice the first vector counts. Padding is 0, an unknown word the mean of the known ones. Raises
+    DataError as `word_vectors.entries`, and where the vector of a wanted word is not finite.
     """
     known: dict[str, int] = {}
     rows: list[np.ndarray] = []
-    for number, (word, values) in enumerate(_lines(path), start=1):
-        if word not in wanted or word in known or (number == 1 and " " not in values):
-            continue
-        try:
-            row = np.array(values.split(" "), dtype=np.float32)
-        except ValueError:
-            raise DataError(f"{path}: line {number} is no word and its numbers") from None
-        if rows and len(row) != len(rows[0]):
-            raise DataError(
-                f"{path}: line {number} has {len(row)} numbers, expected {len(rows[0])}"
-            )
-        known[word] = UNKNOWN + 1 + len(rows)
-        rows.append(row)
+    for number, word, numbers in entries(path):
+        if word in wanted and word not in known:
+            rows.append(vector(path, number, word, numbers))
+            known[word] = UNKNOWN + len(rows)
     if not rows:
         raise DataError(f"{path}: has none of the {len(wanted):,} words of the task")
     table = np.stack(rows)
@@ -71,13 +63,20 @@ def vectors(path: Path, wanted: set[str]) -> tuple[dict[str, int], Tensor]:
     return known, torch.from_numpy(np.concatenate([special, table]))
 
 
-def _lines(path: Path) -> Iterable[tuple[str, str]]:
-    try:
-        with path.open(encoding="utf-8", newline="\n") as file:
-            for line in file:
-                word, _, values = line.rstrip().partition(" ")
-                yield word, values
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{path}: cannot be read ({error}); data.embeddings is a text file"
-        ) from None
+class Embedding(nn.Embedding):
+    """A vector a number, trained; padding is 0.
+
+    Where `unknown_is_mean`, since training has no unknown word that could train a vector of its own, an unknown word is
+    the mean of the known ones, as they are when it is met: not the numbers that its row began with.
+    """
+
+    def __init__(self, words: int, dim: int, unknown_is_mean: bool) -> None:
+        super().__init__(UNKNOWN + 1 + words, dim, PADDING)
+        self.unknown_is_mean = unknown_is_mean
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        found = super().forward(numbers)
+        if not self.unknown_is_mean:
+            return found
+        mean = self.weight[UNKNOWN + 1 :].detach().mean(0)
+        return torch.where((numbers == UNKNOWN)[..., None], mean, found)

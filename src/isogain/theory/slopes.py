@@ -1,94 +1,200 @@
 """The law of d = φ'(√q z)², the squared slope of a unit: the spectrum of D² in mean-field theory.
 
-Axes: m points w of the complex plane, P panels of z with 16 nodes each.
+All in logarithms: d = top · e^−fall, w = top · e^η with η in the strip 0 <= Im η <= π, so that neither a slope of
+e^−8000 nor one of 1 − 1e-12 loses its digits. Axes: m points η, P panels of z with 16 nodes each.
 """
+
+import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from isogain.theory.gaussian import LEGENDRE, Phi, nodes, panels, pointwise
 
-HALVINGS = 60  # of a panel that a pole is near
-ZOOMS = 12
+PARTS, CUTS = 8, 20  # of a panel that a pole is near: into as many, as many times
+HALVINGS, ZOOMS = 60, 12
+STEEP = 3.0  # by which log d may change on a panel; a zero in its middle would show 4.7
+EMPTY = 1e-18  # a probability not worth another panel
+ROUNDING = 2e-12  # φ' below it, relative to the largest, is a difference of rounded numbers: it counts as 0
+NARROW = 1e-8  # of log d: a law that s in float64 shows as one atom
+PIECE = 2**21  # terms at once
+LOG2 = math.log(2)
+
+
+def _tanh_fall(x: Tensor) -> Tensor:
+    """4 log cosh x."""
+    x = x.abs()
+    near = torch.log1p(2 * (x.clamp_max(1) / 2).sinh().square())
+    return 4 * torch.where(x < 1, near, x + torch.log1p((-2 * x).exp()) - LOG2)
+
+
+FALLS: dict[Phi, Callable[[Tensor], Tensor]] = {
+    "tanh": _tanh_fall,
+    "erf": lambda x: 2 * x.square(),
+}
 
 
 class Slopes:
-    """Nodes of d on panels of z, its atoms (value -> probability), its largest value `top` and `decay` E|log d|."""
+    """Nodes of `fall` on panels of z, its atoms (d -> probability), the largest d `top`, and E `fall` where d > 0."""
 
     def __init__(self, phi: Phi, q: float) -> None:
-        self.point, self.root = pointwise(phi), q**0.5
-        self.breaks = panels(self.point, torch.tensor(self.root, dtype=torch.float64))
-        self.breaks = self.breaks[torch.cat([torch.ones(1).bool(), self.breaks.diff() > 0])]
-        even = self._squared(self.breaks) - self._squared(-self.breaks)
+        self.point, self.root, self.named_fall = pointwise(phi), q**0.5, FALLS.get(phi)
+        breaks = panels(self.point, torch.tensor(self.root, dtype=torch.float64))
+        breaks = breaks[torch.cat([torch.ones(1).bool(), breaks.diff() > 0])]
+        even = self._squared(breaks) - self._squared(-breaks)
         self.sides = 1 if even.any() else 2
         if self.sides == 2:
-            self.breaks = self.breaks[self.breaks >= 0]
-        self.low, self.high = self.breaks[:-1], self.breaks[1:]
-        self.d, self.weight = self._nodes(self.low, self.high)
-        self.spread = self.d.amax(-1) - self.d.amin(-1)
-        log = self.d.clamp_min(1e-300).log() * (self.d > 0)
-        self.decay = (self.weight * log.abs()).sum().item()  # E|log d|
+            breaks = breaks[breaks >= 0]
+        self.top = self._top(breaks[:-1], breaks[1:])
+        self.low, self.high, self.fall, self.weight = self._panels(breaks)
+        alive = self.fall.isfinite()
+        if alive.any() and self.fall[alive].max() - self.fall[alive].min() < NARROW:
+            self.top *= (-self.fall[alive].mean()).exp().item()
+            self.fall = self.fall.masked_fill(alive, 0.0)
+        self.spread = _spread(self.fall)
         self.atoms = self._atoms()
-        self.top = self._top()
+        self.decay = (self.weight[alive] * self.fall[alive]).sum().item()
 
-    def transforms(self, w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """M = E[d/(w − d)], 1 + M = E[w/(w − d)] and w dM/dw; w complex (m,) -> three (m,).
+    def transforms(self, eta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """M = E[d/(w − d)], 1 + M = E[w/(w − d)] and dM/dη; η complex (m,) -> three (m,).
 
-        A panel is halved where w comes as near to its values as half their spread, so that all digits
-        stay down to the real axis.
+        A panel is cut where η + fall comes as near to 0 as half its spread, so that all digits stay down to
+        the real axis.
         """
-        d, weight = self.d.flatten(), self.weight.flatten()
-        near = self._near(w[:, None, None], self.d, self.spread)
-        total = self._sums(w[:, None], d, weight * ~near.repeat_interleave(LEGENDRE, -1))
+        m, one_m, imag, turn, turn_imag = self._expect(_transforms, eta)
+        return torch.complex(m, imag), torch.complex(one_m, imag), torch.complex(turn, turn_imag)
+
+    def angle(self, eta: Tensor) -> Tensor:
+        """E arg(w − d), π at small w and 0 at large; (m,) -> (m,)."""
+        return self._expect(_angle, eta)[0]
+
+    def turns(self) -> Tensor:
+        """The `fall` at which the law of d may have a jump or a pole: where it turns or bends in z; ascending."""
+        rises = (self.fall[:, -1] - self.fall[:, 0]).sign()
+        i = (rises[1:] != rises[:-1]).nonzero()[:, 0]
+        up = torch.where((rises[i] > 0) | (rises[i + 1] < 0), 1.0, -1.0).double()[:, None]
+        low, high = self.low[i][:, None], self.high[i + 1][:, None]
+        for _ in range(ZOOMS if len(i) else 0):
+            z = low + (high - low) * torch.linspace(0, 1, 33, dtype=torch.float64)
+            at = (up * self._fall(z)).argmax(-1, keepdim=True)
+            low, high = z.gather(1, (at - 1).clamp_min(0)), z.gather(1, (at + 1).clamp_max(32))
+        bends = self.point.kinks / self.root
+        sides = torch.cat([low.flatten(), bends - 1e-12, bends + 1e-12])
+        found = self._fall(sides)
+        return found[found.isfinite()].unique()
+
+    def _expect(self, f: Callable[..., list[Tensor]], eta: Tensor) -> list[Tensor]:
+        """E f(η + fall), each panel as fine as η needs it."""
+        parts = eta.split(max(1, PIECE // self.fall.numel()))
+        found = [self._sums(f, part) for part in parts]
+        return [torch.cat(column) for column in zip(*found, strict=True)]
+
+    def _sums(self, f: Callable[..., list[Tensor]], eta: Tensor) -> list[Tensor]:
+        near = _near(eta[:, None], self.fall)
+        values = f(eta[:, None], self.fall.flatten())
+        total = [_far(t.unflatten(-1, (-1, LEGENDRE)), self.weight, near).sum(-1) for t in values]
         point, panel = near.nonzero().unbind(-1)
         low, high = self.low[panel], self.high[panel]
-        for _ in range(HALVINGS):
+        for _ in range(CUTS):
             if not len(point):
                 break
-            middle = (low + high) / 2
-            low, high = torch.cat([low, middle]), torch.cat([middle, high])
-            point = point.repeat(2)
-            d, weight = self._nodes(low, high)
-            near = self._near(w[point, None], d, d.amax(-1) - d.amin(-1))
-            sums = self._sums(w[point, None], d, weight * ~near[:, None])
+            width = ((high - low) / PARTS)[:, None]
+            low = (low[:, None] + width * torch.arange(PARTS)).flatten()
+            high = low + width.expand(-1, PARTS).flatten()
+            point = point.repeat_interleave(PARTS)
+            fall, weight = self._nodes(low, high)
+            near = _near(eta[point], fall)
+            sums = [_far(t, weight, near) for t in f(eta[point, None], fall)]
             total = [t.index_add(0, point, s) for t, s in zip(total, sums, strict=True)]
             point, low, high = point[near], low[near], high[near]
-        return tuple(total)
-
-    def _sums(self, w: Tensor, d: Tensor, weight: Tensor) -> list[Tensor]:
-        inverse = 1 / (w - d)
-        part = inverse * (d * weight)
-        return [
-            part.sum(-1),
-            w[..., 0] * (inverse * weight).sum(-1),
-            -w[..., 0] * (part * inverse).sum(-1),
-        ]
-
-    def _near(self, w: Tensor, d: Tensor, spread: Tensor) -> Tensor:
-        return (w - d).abs().amin(-1) < spread / 2
+        return total
 
     def _squared(self, z: Tensor) -> Tensor:
         return self.point.derivative(self.root * z).square()
 
+    def _fall(self, z: Tensor) -> Tensor:
+        """log(top/d), inf where d is 0."""
+        if self.named_fall:
+            return self.named_fall(self.root * z)
+        below = (self._squared(z) - self.top) / self.top
+        return torch.where(1 + below > ROUNDING**2, -torch.log1p(below.clamp(-1, 0)), torch.inf)
+
     def _nodes(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-        """d and its probability on panels; (P,) twice -> twice (P, 16)."""
+        """`fall` and its probability on panels; (P,) twice -> twice (P, 16)."""
         z, weight = nodes(torch.stack([low, high], -1))
-        return self._squared(z), self.sides * weight
+        return self._fall(z), self.sides * weight
+
+    def _panels(self, breaks: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Ends, `fall` and probability of panels that are halved until log d changes by at most STEEP on each."""
+        low, high, done = breaks[:-1], breaks[1:], []
+        for last in [False] * HALVINGS + [True]:
+            fall, weight = self._nodes(low, high)
+            steep = (_spread(fall) > STEEP) & (weight.sum(-1) > EMPTY) & (not last)
+            done.append([t[~steep] for t in (low, high, fall, weight)])
+            low, high = low[steep], high[steep]
+            low, high = torch.cat([low, (low + high) / 2]), torch.cat([(low + high) / 2, high])
+            if not len(low):
+                break
+        low, high, fall, weight = (torch.cat(column) for column in zip(*done, strict=True))
+        order = low.argsort()
+        return low[order], high[order], fall[order], weight[order]
 
     def _atoms(self) -> dict[float, float]:
         flat = self.spread == 0
-        values, place = self.d[flat, 0].unique(return_inverse=True)
+        values, place = self.fall[flat, 0].unique(return_inverse=True)
         mass = torch.zeros_like(values).index_add(0, place, self.weight[flat].sum(-1))
-        return {v: m for v, m in zip(values.tolist(), mass.tolist(), strict=True) if m > 1e-12}
+        values = self.top * (-values).exp()
+        found = {v: m for v, m in zip(values.tolist(), mass.tolist(), strict=True) if m > 1e-12}
+        return dict(sorted(found.items()))
 
-    def _top(self) -> float:
-        panel = self.d.amax(-1).argmax()
-        low, high = self.low[panel], self.high[panel]
-        found = []
+    def _top(self, lows: Tensor, highs: Tensor) -> float:
+        d = self._squared(nodes(torch.stack([lows, highs], -1))[0])
+        panel = d.amax(-1).argmax()
+        low, high, found = lows[panel], highs[panel], [d.max()]
         for _ in range(ZOOMS):
             z = torch.linspace(0, 1, 33, dtype=torch.float64) * (high - low) + low
             d = self._squared(z)
             i = d.argmax()
             found.append(d[i])
             low, high = z[(i - 1).clamp_min(0)], z[(i + 1).clamp_max(32)]
-        return max(*found, self.d.max()).item()
+        return max(found).item()
+
+
+def _spread(fall: Tensor) -> Tensor:
+    """The range of each panel, 0 where all is inf; (P, 16) -> (P,)."""
+    return (fall.amax(-1) - fall.amin(-1)).nan_to_num(0.0, torch.inf)
+
+
+def _near(eta: Tensor, fall: Tensor) -> Tensor:
+    """Whether −η is nearer to a panel's `fall` than half its range; (...) with (..., P, 16) -> (..., P)."""
+    low, high = fall.amin(-1), fall.amax(-1)
+    beside = torch.maximum(low + eta.real, -high - eta.real).clamp(0, 1e300)
+    return torch.hypot(beside, eta.imag) < _spread(fall) / 2
+
+
+def _far(values: Tensor, weight: Tensor, near: Tensor) -> Tensor:
+    """The expectation over each panel, 0 on those that are near."""
+    return torch.where(near, 0, (values * weight).sum(-1))
+
+
+def _excess(eta: Tensor, fall: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Real and imaginary parts of w/d = exp(η + fall) and of w/d − 1, with all digits near 0."""
+    x = (eta.real + fall).clamp_max(300)
+    cosine, sine, grows = eta.imag.cos(), eta.imag.sin(), x.exp()
+    imag = grows * sine
+    return grows * cosine, imag, x.expm1() * cosine - 2 * (eta.imag / 2).sin().square(), imag
+
+
+def _transforms(eta: Tensor, fall: Tensor) -> list[Tensor]:
+    """p = d/(w − d) and 1 + p, whose imaginary parts are the same, and dp/dη = −p (1 + p)."""
+    up, up_imag, off, off_imag = _excess(eta, fall)
+    square = off.square() + off_imag.square()
+    p, imag = off / square, -off_imag / square
+    one_p = (up * off + up_imag * off_imag) / square
+    return [p, one_p, imag, imag.square() - p * one_p, -imag * (p + one_p)]
+
+
+def _angle(eta: Tensor, fall: Tensor) -> list[Tensor]:
+    *_, off, imag = _excess(eta, fall)
+    return [torch.atan2(imag, off)]

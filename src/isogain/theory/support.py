@@ -1,0 +1,107 @@
+"""Where the law of s has its mass, and nodes to integrate over it.
+
+A place is u = log log(s_max/s): fine at the upper edge, and wide enough for a tail down to 0.
+"""
+
+import math
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from isogain.theory.slopes import Slopes
+
+ABOVE, BELOW = 1e-9, 1e-7  # probabilities that are left out at either end
+HOLE = 1e-11  # a probability that is rounding
+PROBES = 200
+SECTIONS, ZOOMS = 32, 3  # of the interval between two probes: 3e-5 of it
+
+
+class Law(Protocol):
+    """What is asked of a law: see `Spectrum`."""
+
+    slopes: Slopes
+    depth: int
+    width: float  # of log s², by its order of magnitude, at most 1
+    orthogonal: bool
+    bulk: float  # the probability that is no atom's
+
+    def bulk_above(self, log_s: Tensor) -> Tensor: ...
+    def log_max(self) -> float: ...
+
+
+def nodes(law: Law, points: int, least: float) -> tuple[Tensor, Tensor]:
+    """log s >= `least`, ascending, and weights to integrate over log s; twice (points,).
+
+    Chebyshev's on each piece between the ends, gaps, jumps and poles of the density: the trapezoidal rule over
+    their angle is exact to many digits even where the density grows or falls like a root.
+    """
+    edge, ends = law.log_max() / 2, pieces(law, least)
+    shares = [len(part) for part in torch.arange(points).tensor_split(len(ends))]
+    found = [_chebyshev(*end, n) for end, n in zip(reversed(ends), shares, strict=True)]
+    u, weight = (torch.cat(column) for column in zip(*found, strict=True))
+    return edge - u.exp(), weight * u.exp()
+
+
+def pieces(law: Law, least: float) -> list[tuple[float, float]]:
+    """The places between which the bulk's density is smooth, from the upper edge down to log s = `least`."""
+    edge = law.log_max() / 2
+    u = _probes(law, edge, least)
+    mass = law.bulk_above(edge - u.exp())
+    inside = ((mass > ABOVE) & (mass < law.bulk - BELOW)).nonzero()
+    if not len(inside):
+        return [(u[0].item(), u[-1].item())]
+    first, last = inside[0].item(), inside[-1].item()
+    limits = torch.tensor([ABOVE, law.bulk - BELOW], dtype=torch.float64)
+    low = torch.stack([u[max(first - 1, 0)], u[last]])
+    high = torch.stack([u[first], u[min(last + 1, len(u) - 1)]])
+    top, bottom = _passed(law, edge, low, high, limits)
+    ends = sorted({top, bottom, *(c for c in _cuts(law, edge, u, mass) if top < c < bottom)})
+    return [
+        (a, b) for a, b in zip(ends[:-1], ends[1:], strict=True) if _holds(law, edge, a, b)
+    ] or [(top, bottom)]
+
+
+def _probes(law: Law, edge: float, least: float) -> Tensor:
+    fall = law.slopes.fall[law.slopes.fall.isfinite()]
+    far = 8 * (law.depth + 1) + law.depth * fall.max().item() / 2
+    near = 1e-18 * law.width
+    far = min(far, edge - least)
+    return torch.linspace(math.log(near), math.log(far), PROBES, dtype=torch.float64)
+
+
+def _cuts(law: Law, edge: float, u: Tensor, mass: Tensor) -> list[float]:
+    """The inner places where the density may not be smooth."""
+    if law.depth == 1 and law.orthogonal:
+        fall = law.slopes.turns()
+        return (fall[fall > 0] / 2).log().tolist()
+    flat = (mass.diff() < HOLE) & (mass[1:] > BELOW) & (mass[:-1] < law.bulk - BELOW)
+    begins = (flat & ~flat.roll(1)).nonzero()[:, 0]
+    ends = (flat & ~flat.roll(-1)).nonzero()[:, 0] + 1
+    level = mass[begins]
+    return [
+        *_passed(law, edge, u[begins - 1], u[begins], level - HOLE),
+        *_passed(law, edge, u[ends], u[ends + 1], level + HOLE),
+    ]
+
+
+def _passed(law: Law, edge: float, low: Tensor, high: Tensor, level: Tensor) -> list[float]:
+    """Where the probability above passes `level`, between places; (k,) each."""
+    share = torch.linspace(0, 1, SECTIONS + 1, dtype=torch.float64)
+    for _ in range(ZOOMS if len(level) else 0):
+        u = low[:, None] + (high - low)[:, None] * share
+        mass = law.bulk_above(edge - u[:, 1:-1].exp().flatten()).view(len(u), -1)
+        i = (mass < level[:, None]).sum(-1, keepdim=True)
+        low, high = u.gather(1, i)[:, 0], u.gather(1, i + 1)[:, 0]
+    return low.tolist()
+
+
+def _holds(law: Law, edge: float, a: float, b: float) -> bool:
+    above, below = law.bulk_above(edge - torch.tensor([a, b], dtype=torch.float64).exp())
+    return (below - above).item() > ABOVE / 10
+
+
+def _chebyshev(top: float, bottom: float, points: int) -> tuple[Tensor, Tensor]:
+    angle = torch.linspace(0, math.pi, points, dtype=torch.float64)
+    u = bottom + (top - bottom) * (1 - angle.cos()) / 2
+    return u, (bottom - top) / 2 * angle.sin() * math.pi / max(points - 1, 1)
