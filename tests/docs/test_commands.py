@@ -34,7 +34,7 @@ PATIENCE = 600  # seconds: an end for what hangs
 
 
 @pytest.mark.parametrize(
-    "command", {c for page in PAGES for c in SHOWN[page] if c.words[0] == "make"}
+    "command", sorted({c for page in PAGES for c in SHOWN[page] if c.words[0] == "make"})
 )
 def test_make_knows_the_target(command):
     subprocess.run([*command.words, "-n"], cwd=ROOT, check=True, capture_output=True)
