@@ -177,7 +177,10 @@ class Tuned(Sweeper):
 
 
 def _summary(folder: Path) -> dict[str, Any]:
-    from isogain.record.last_step import whole_json
+    from isogain.record.bounded import Damaged
+    from isogain.record.summary_json import read_summary
 
-    found = whole_json(folder / "summary.json", [])
-    return found if isinstance(found, dict) else {}
+    try:
+        return read_summary(folder)
+    except (FileNotFoundError, Damaged):
+        return {}
