@@ -177,9 +177,9 @@ class Tuned(Sweeper):
 def _summary(folder: Path) -> dict[str, Any]:
     """What summary.json holds; {} where it is not there or cannot be read."""
     from isogain.record.bounded import Damaged
-    from isogain.record.bounded_json import json_object
+    from isogain.record.summary_json import read_summary
 
     try:
-        return json_object(folder / "summary.json")
+        return read_summary(folder)
     except (FileNotFoundError, Damaged):
         return {}

@@ -118,7 +118,7 @@ class Index:
             "status": status,
             "error": masked_text(reason or run.error),
             "problems": entry.problems,
-            "step": latest.get("steps", entry.metrics.step or None),
+            "step": _number(latest.get("steps")) or entry.metrics.step or None,
             "values": [entry.options.get(k) for k in options] + [latest.get(k) for k in results],
         }
 
@@ -152,9 +152,13 @@ class Index:
             "summary": masked(entry.latest()),
             "log": masked_text(entry.log_tail()),
         }
-        return (
-            self._row(entry, [], [], entry.latest()) | plain(found) | {"problems": entry.problems}
-        )
+        row = self._row(entry, [], [], entry.latest())
+        return plain(row | found | {"problems": entry.problems})
+
+
+def _number(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number and math.isfinite(value) else None
 
 
 def _says_itself(run: Run) -> bool:

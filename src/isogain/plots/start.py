@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from isogain.plots.bands import FLOOR
+from isogain.plots.bands import FLOOR, SPECTRUM
 from isogain.plots.runs import arrays_of, empty, groups
 from isogain.plots.style import COLOURS, below, page, styled, title
 
@@ -81,9 +81,9 @@ def start_histogram(folder: Path) -> Histogram:
 def _at_start(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Singular values (k,), and of theory the density (2, points) and atoms (2, k), which may be empty."""
     with arrays_of(folder) as arrays:
-        measured = "jacobian/spectrum" in arrays
-        started = measured and arrays.steps("jacobian/spectrum")[0] == 0
-        s = arrays.events("jacobian/spectrum", [0]).ravel() if started else None
+        measured = SPECTRUM in arrays and 0 not in arrays.event_shape(SPECTRUM)
+        started = measured and arrays.steps(SPECTRUM)[0] == 0
+        s = arrays.events(SPECTRUM, [0]).ravel() if started else None
         curve, atoms = (
             arrays.events(name, [0])[0].reshape(2, -1) if name in arrays else np.empty((2, 0))
             for name in ("theory/density", "theory/atoms")

@@ -8,10 +8,14 @@ from scipy.stats import t as student
 
 from isogain.names import nearest
 from isogain.record.description import GROUPS
+from isogain.record.status import Status
 from isogain.results.rounding import are_equal
 
 LEVEL = 0.95
-ORDER = ("diverged", "failed", "broken", "lost", "interrupted", "preempted", "running", "pending")
+ORDER = (  # in a sentence
+    *(Status.DIVERGED, Status.FAILED, Status.BROKEN, Status.LOST, Status.INTERRUPTED),
+    *(Status.PREEMPTED, Status.RUNNING, Status.PENDING),
+)
 LARGEST = ("acc", "acc_best", "examples_per_second")  # the better, the larger
 LEAST = ("loss", "loss_best", "seconds", "steps", "final", "worst", "bpc", "perplexity")
 
@@ -51,7 +55,7 @@ def per_seed(cell: pd.DataFrame, metric: str) -> pd.Series:
 def values(table: pd.DataFrame, metric: str) -> pd.Series:
     """The metric of every run that finished with a finite number, NaN of all others: what counts, everywhere."""
     column = numbers(table, metric)
-    return column.where((table["status"] == "finished") & np.isfinite(column))
+    return column.where((table["status"] == Status.FINISHED) & np.isfinite(column))
 
 
 def seeds(table: pd.DataFrame) -> pd.Series:
@@ -66,7 +70,7 @@ def numbers(table: pd.DataFrame, metric: str) -> pd.Series:
 
 def others(cell: pd.DataFrame, metric: str) -> str:
     """Every run that is not in the mean, by what became of it."""
-    finished = cell["status"] == "finished"
+    finished = cell["status"] == Status.FINISHED
     counts = cell["status"][~finished].value_counts().to_dict()
     if without := int((finished & values(cell, metric).isna()).sum()):
         counts[f"without {metric}"] = without
