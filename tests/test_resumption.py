@@ -153,3 +153,57 @@ def test_a_sweep_that_is_asked_for_more_goes_on_at_every_point(sweep, tmp_path):
     assert [summary(out / point)["epochs"] for point in ("0", "1")] == [2, 2]
     listed = json.loads((out / "sweep.json").read_text())["points"]
     assert all("trainer.max_epochs=2" in point["overrides"] for point in listed)
+
+
+MISSING = ("hydra/sweeper=missing",)
+
+
+@pytest.fixture
+def lost(sweep, tmp_path) -> Path:
+    """The sweep, its second point lost."""
+    out = Path(shutil.copytree(sweep, tmp_path / "sweep"))
+    (out / "1" / "summary.json").unlink()
+    (out / "1" / "attempts.jsonl").unlink()
+    shutil.rmtree(out / "1" / "checkpoints")
+    (out / "1" / "config.yaml").unlink()
+    return out
+
+
+@pytest.mark.parametrize(
+    ("words", "difference"),
+    [
+        (("init.gain=2",), "init.gain=2: point 0 of {out} has init.gain: 1 there, 2 here"),
+        (("seed=2,3",), "seed=2,3: point 0 of {out} has seed: 0 there, 2 here"),
+        (("reg=none",), "reg=none: point 0 of {out} has reg._target_: "),
+        (("trainer.max_epochs=9",), "trainer.max_epochs=9: point 0 of {out} has "),
+    ],
+)
+@pytest.mark.parametrize("complete", [True, False])
+def test_missing_refuses_what_its_points_are_not(
+    sweep, lost, tmp_path, words, difference, complete
+):
+    out = sweep if complete else lost
+    before = contents(out)
+    code, text = ran(tmp_path / "log", "-m", f"out={out}", *MISSING, *words)
+    assert code == 1 and text.startswith(f"error: {difference.format(out=out)}")
+    assert text.count("\n") == 1 and contents(out) == before
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("init.gain=1", "seed=0,1"), ("init.gain=1.0", "reg.strength=1e-3")]
+)
+def test_missing_runs_the_points_whose_words_are_said_again(lost, tmp_path, words):
+    code, _ = ran(tmp_path / "log", "-m", f"out={lost}", *MISSING, *words)
+    assert code == 0 and summary(lost / "1")["status"] == "finished"
+
+
+def test_missing_does_not_go_on_with_a_run_that_is_not_its_point(sweep, tmp_path):
+    out = Path(shutil.copytree(sweep, tmp_path / "sweep"))
+    (out / "1" / "summary.json").unlink()
+    start, *_ = (out / "1" / "attempts.jsonl").read_text().splitlines(keepends=True)
+    (out / "1" / "attempts.jsonl").write_text(start)  # by a process that is gone
+    text = (out / "1" / "config.yaml").read_text()
+    (out / "1" / "config.yaml").write_text(text.replace("hidden: 6", "hidden: 7"))
+    before = contents(out)
+    code, said = ran(tmp_path / "log", "-m", f"out={out}", *MISSING)
+    assert code == 1 and "model.hidden: 7 there, 6 here" in said and contents(out) == before

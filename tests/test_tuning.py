@@ -127,6 +127,79 @@ def test_a_study_of_the_other_direction_is_refused(study):
         tuning.opened(str(study / "study.db"), "minimize")
 
 
+ADDING = ("data=adding", "data.T=5", "data.batches=4", "data.eval_examples=32", "objective=null")
+
+
+@pytest.fixture(scope="module")
+def losses(tmp_path_factory) -> Path:
+    """A study of a task that has a loss only."""
+    out = tmp_path_factory.mktemp("losses") / "lr"
+    sweep(out, *ADDING, "hydra.sweeper.n_trials=3")
+    return out
+
+
+def test_the_best_of_losses_is_the_least(losses):
+    values = {n: summary(losses / str(n))["val/loss"] for n in range(3)}
+    best = yaml.safe_load((losses / "best.yaml").read_text())
+    assert best["value"] == min(values.values()) == values[int(best["folder"])]
+    assert tuning.opened(str(losses / "study.db"), "minimize").best_value == best["value"]
+
+
+@pytest.mark.parametrize("options", [(*ADDING, "objective=val/loss"), ("objective=test/loss",)])
+def test_a_direction_that_takes_the_worst_for_the_best_is_refused(tmp_path, options):
+    with pytest.raises(UserError, match="^hydra.sweeper.direction=maximize: the best .*/loss is"):
+        sweep(tmp_path / "lr", *options, "hydra.sweeper.direction=maximize")
+    assert not (tmp_path / "lr").exists()
+
+
+def test_an_objective_of_which_no_side_is_better_needs_a_direction():
+    with pytest.raises(UserError, match="say hydra.sweeper.direction="):
+        tuning.direction("jacobian/log_max", None)
+    assert tuning.direction("jacobian/log_max", "minimize") == "minimize"
+
+
+def test_tasks_that_are_judged_by_different_metrics_need_an_objective(tmp_path):
+    options = ("objective=null", "data=choice(adding,seqmnist)")
+    with pytest.raises(UserError, match="^objective: the tasks are judged by val/acc_best and val"):
+        sweep(tmp_path / "lr", *options)
+
+
+@pytest.mark.parametrize(
+    ("options", "difference"),
+    [
+        (("init.gain=2",), "init.gain: 1.0 there, 2 here"),
+        (("trainer.max_epochs=2",), "trainer.max_epochs: 1 there, 2 here"),
+        (("objective=train/loss",), "objective: val/loss there, train/loss here"),
+        (("optim.lr=0.5",), "optim.lr: "),
+    ],
+)
+def test_another_study_is_refused_before_its_next_trial(losses, options, difference):
+    best = (losses / "best.yaml").read_bytes()
+    with pytest.raises(UserError, match=difference) as refused:
+        sweep(losses, *ADDING, "hydra.sweeper.n_trials=9", *options)
+    assert "\n" not in str(refused.value) and (losses / "best.yaml").read_bytes() == best
+    assert len(tuning.opened(str(losses / "study.db"), "minimize").trials) == 3
+    assert not (losses / "3").exists()
+
+
+def test_where_all_finished_without_the_objective_it_is_named(tmp_path):
+    options = (*ADDING, "trainer.limit_val_batches=0", "hydra.sweeper.n_trials=2")
+    with pytest.raises(UserError, match="^no trial has val/loss, though 2 of 2 finished: "):
+        sweep(tmp_path / "lr", *options)
+
+
+def test_the_numbers_of_a_range_are_proposed_as_they_are_typed():
+    kind = tuning.distribution(parsed("a=range(0.9,1.15,0.1)"))
+    assert (kind.low, kind.high, kind.step) == (0.9, 1.1, 0.1)
+
+    class Trial:
+        distributions, params = {"a": kind}, {}
+
+    for k, expected in enumerate(["0.9", "1.0", "1.1"]):
+        Trial.params = {"a": 0.9 + k * 0.09999999999999998}
+        assert tuning.overrides(Trial) == [f"a={expected}"]
+
+
 def test_without_the_extra_one_line_names_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)  # an import raises
     with pytest.raises(UserError, match="pip install 'isogain\\[sweep\\]'"):

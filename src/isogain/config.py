@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from isogain.errors import ConfigError, resolver_said
 from isogain.moved import with_current_names
 from isogain.names import nearest
+from isogain.record.objective import wrong_modes
 
 
 def critical_gain(model: DictConfig, *asked: Any) -> float:
@@ -51,7 +52,7 @@ def parts(config: DictConfig, known: dict[str, Any] | None = None) -> dict[str, 
     """
     known = {} if known is None else known
     plain = resolved(config)
-    found = list(mistakes(plain))
+    found = [*mistakes(plain), *wrong_modes(plain.get("callbacks") or {})]
     if found:
         raise ConfigError("\n".join(found))
     built, refused = {}, []

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -53,11 +54,17 @@ def refusals(
             log.info("checking the points: %d of %d", number + 1, len(points))
 
 
+def composing(loader: Any, config: DictConfig) -> "Composed":
+    """What composes the points of the sweep that `config`, with Hydra's own part, describes."""
+    groups = set(config.hydra.runtime.choices)
+    return Composed(lambda chosen: loader.load_sweep_config(config, chosen), groups)
+
+
 class Composed:
     """What Hydra composes from a point's overrides; files are read once for every choice of groups."""
 
     def __init__(self, compose: Compose, groups: set[str]) -> None:
-        self.groups = groups
+        self.compose, self.groups = compose, groups
         self.of_groups = cache(lambda chosen: _without_hydra(compose(list(chosen))))
 
     def __call__(self, overrides: Sequence[str]) -> DictConfig:

@@ -5,13 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from isogain.errors import AnotherRun, UserError
-from isogain.record.continuation import Continuation, continuation
+from isogain.record.config_difference import in_words
+from isogain.record.continuation import Continuation, continuation, without_derived
+from isogain.record.identity import differences
 from isogain.record.sweep_json import Point, few, swept
+from isogain.typed_range import typed
 
 log = logging.getLogger(__name__)
 Compose = Callable[[Sequence[str]], DictConfig]  # the config that some overrides make
@@ -45,6 +49,41 @@ def over(
     for remark in remarks:
         log.info("%s: %s", folder, remark)
     return done
+
+
+def refuse_other_words(
+    folder: Path, points: Sequence[Point], words: Sequence[str], compose: Compose
+) -> None:
+    """Raise AnotherRun where an override among `words` is not so at one of the points, which run as they are listed."""
+    parser = OverridesParser.create()
+    for override in map(parser.parse_override, words):
+        key = override.get_key_element()
+        if override.is_hydra_override() or key.lstrip("+~") in ("out", "resume", "cluster"):
+            continue
+        values = typed(override) if override.is_sweep_override() else [None]
+        texts = [override.input_line if v is None else f"{key}={v}" for v in values]
+        for point in points:
+            if not set(texts) & set(point.overrides) and (
+                difference := _difference(point, texts, compose)
+            ):
+                raise AnotherRun(
+                    f"{override.input_line}: point {point.folder} of {folder} has {difference}; its points run as they "
+                    "are: leave it out"
+                )
+
+
+def _difference(point: Point, texts: Sequence[str], compose: Compose) -> str:
+    """How a point differs from what it would be with each of the overrides; "" where it has one of them already."""
+    there = OmegaConf.to_container(compose(point.overrides), resolve=True)
+    lines = []
+    for override in texts:
+        config = compose([*point.overrides, override])
+        compared = differences(there, OmegaConf.to_container(config, resolve=True))
+        every = [difference for kind in compared for difference in kind]
+        if not every:
+            return ""
+        lines.append(in_words(without_derived(every, config)))
+    return lines[0]
 
 
 def _continuation(

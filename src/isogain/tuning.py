@@ -1,16 +1,27 @@
 """A study of Optuna's in a file: trials that are asked for, told, and taken up again after a kill."""
 
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
 
-from isogain.errors import UserError
+from isogain.errors import AnotherRun, UserError
 from isogain.record import processes
+from isogain.record.config_difference import Difference, in_words
+from isogain.record.continuation import described
+from isogain.record.identity import differences
 from isogain.record.last_step import seconds
+from isogain.record.objective import direction as better_direction
+from isogain.record.objective import objective_of
+from isogain.typed_range import typed
 
 STUDY = "isogain"
+Compose = Callable[[Sequence[str]], DictConfig]  # the config that some overrides make
 
 
 def opened(where: str, direction: str) -> Any:
@@ -20,10 +31,9 @@ def opened(where: str, direction: str) -> Any:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    url = where if "://" in where else f"sqlite:///{where}"
     try:
         study = optuna.create_study(
-            study_name=STUDY, storage=url, direction=direction, load_if_exists=True
+            study_name=STUDY, storage=_url(where), direction=direction, load_if_exists=True
         )
     except Exception as error:  # SQLAlchemy's, and Optuna's of a file that is none of its own
         reason = str(error).strip().splitlines()[0]
@@ -78,7 +88,92 @@ def distribution(override: Override) -> Any:
         return kind(value.start, value.end, log="log" in value.tags)
     if override.is_choice_sweep():
         return CategoricalDistribution(list(override.sweep_string_iterator()))
-    values = list(override.sweep_iterator())
-    kind = IntDistribution if all(isinstance(v, int) for v in values) else FloatDistribution
+    values = [Decimal(text) for text in typed(override)]
+    whole = all(isinstance(v, int) for v in override.sweep_iterator())
+    kind, number = (IntDistribution, int) if whole else (FloatDistribution, float)
     step = abs(values[1] - values[0]) if len(values) > 1 else 1
-    return kind(min(values), max(values), step=step)
+    return kind(number(min(values)), number(max(values)), step=number(step))
+
+
+def overrides(trial: Any) -> list[str]:
+    """What makes a trial, as a command line would: of a range the numbers that it names, without rounding error."""
+    return [f"{name}={_typed(v, trial.distributions[name])}" for name, v in trial.params.items()]
+
+
+def objective(space: dict[str, Any], fixed: Sequence[str], compose: Compose) -> str:
+    """The key of summary.json that all trials are judged by; raises UserError where tasks that differ have two."""
+    tasks = [f"data={task}" for task in getattr(space.get("data"), "choices", ())] or [None]
+    configs = [compose([*fixed, *filter(None, [task])]) for task in tasks]
+    keys = {objective_of(OmegaConf.to_container(c, resolve=True)) for c in configs}
+    if len(keys) > 1:
+        raise UserError(
+            f"objective: the tasks are judged by {' and '.join(sorted(keys))}: say which with objective="
+        )
+    return keys.pop()
+
+
+def direction(metric: str, asked: str | None) -> str:
+    """maximize or minimize; raises UserError where `asked` makes the worst trial the best, or nobody knows."""
+    known = better_direction(metric)
+    if known is None and asked is None:
+        raise UserError(
+            f"objective={metric}: whether more or less is better is not known: say hydra.sweeper.direction=minimize "
+            "or maximize"
+        )
+    if known and asked and known != asked:
+        raise UserError(
+            f"hydra.sweeper.direction={asked}: the best {metric} is found by {known}: leave it out"
+        )
+    return known or asked
+
+
+def check_folder(
+    folder: Path, where: str, fixed: Sequence[str], metric: str, compose: Compose
+) -> None:
+    """Raise AnotherRun where the study at `where` has trials of another config, or judged by another metric.
+
+    Their values stand, so that what may differ in a run that goes on, the length of training, may not here.
+    """
+    for trial in existing(where):
+        there = described(folder / str(trial.number))
+        if there is None:
+            continue
+        here = OmegaConf.to_container(compose([*overrides(trial), *fixed]), resolve=True)
+        compared = differences(there, here)
+        conflicts = [*compared.conflicts, *compared.limits]
+        if (before := objective_of(there)) != metric:
+            conflicts.append(Difference("objective", before, metric))
+        if conflicts:
+            raise AnotherRun(
+                f"out={folder}: holds another study: trial {trial.number} has {in_words(conflicts)}; "
+                "choose another out="
+            )
+
+
+def existing(where: str) -> list[Any]:
+    """The trials of the study in a file or at a database's URL; none where there is no study yet."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if "://" not in where and not Path(where).exists():
+        return []
+    try:
+        return optuna.load_study(study_name=STUDY, storage=_url(where)).trials
+    except KeyError:  # Optuna's word for a study that is not there
+        return []
+    except Exception as error:  # SQLAlchemy's, of a file that is none of its own
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"hydra.sweeper.storage={where}: {reason}") from None
+
+
+def _url(where: str) -> str:
+    return where if "://" in where else f"sqlite:///{where}"
+
+
+def _typed(value: Any, distribution: Any) -> Any:
+    """A float of a range as it was typed: low + k · step in decimals."""
+    step = getattr(distribution, "step", None)
+    if not isinstance(value, float) or not step:
+        return value
+    low, step = Decimal(repr(distribution.low)), Decimal(repr(step))
+    return float(low + round((Decimal(repr(value)) - low) / step) * step)

@@ -43,9 +43,12 @@ class GridSweeper(BasicSweeper):
     """
 
     def sweep(self, arguments: list[str]) -> list[Any]:
+        from isogain.typed_range import spelled_out
+
         given = [f"{key}={value}" for key, value in (self.params or {}).items()]
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        (grid,) = self.split_arguments(parser.parse_overrides([*given, *arguments]), None)
+        overrides = spelled_out(parser.parse_overrides([*given, *arguments]))
+        (grid,) = self.split_arguments(overrides, None)
         points = [Point(str(n), tuple(overrides)) for n, overrides in enumerate(grid)]
         folder = Path(self.config.hydra.sweep.dir)
         over = self._over(folder, points)
@@ -66,7 +69,7 @@ class GridSweeper(BasicSweeper):
         """The folders of the points whose run is over; raises ConfigError where the sweep in `folder` is another one,
         or this one and not to be resumed.
         """
-        from isogain.grid import Composed
+        from isogain.grid import composing
         from isogain.resumption import over
 
         there = (folder / "sweep.json").exists()
@@ -76,19 +79,12 @@ class GridSweeper(BasicSweeper):
             )
         if not self.config.resume:
             return set()
-        return over(folder, points, listed(folder) if there else [], Composed(*self._composing()))
-
-    def _composing(self) -> tuple[Any, set[str]]:
-        """What composes a point's config, and the keys that choose a file of it."""
-        loader = self.hydra_context.config_loader
-        return (
-            lambda chosen: loader.load_sweep_config(self.config, chosen),
-            set(self.config.hydra.runtime.choices),
-        )
+        compose = composing(self.hydra_context.config_loader, self.config)
+        return over(folder, points, listed(folder) if there else [], compose)
 
     def _check(self, points: Sequence[Point]) -> None:
         """Raise ConfigError where points could not run."""
-        from isogain.grid import refusals
+        from isogain.grid import composing, refusals
         from isogain.launch import one_line
 
         if any(o.startswith("hydra.sweep.subdir=") for o in self.config.hydra.overrides.hydra):
@@ -96,9 +92,11 @@ class GridSweeper(BasicSweeper):
         sources = self.config.hydra.runtime.config_sources
         conf = next(Path(source.path) for source in sources if source.provider == "main")
         names = swept([point.overrides for point in points])
+        composed = composing(self.hydra_context.config_loader, self.config)
         refused = refusals(
             [point.overrides for point in points],
-            *self._composing(),
+            composed.compose,
+            composed.groups,
             here=getattr(self.launcher, "here", True),
             shared=in_one_process(self.config.hydra),
         )

@@ -13,17 +13,19 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from isogain.record.sweep_json import Point
+
 log = logging.getLogger(__name__)
 
 
 class Missing(Sweeper):
     """Hands the launcher those points of the sweep in `out` that failed, were lost or never started.
 
-    With `diverged`, those that diverged as well. A point goes on from its newest checkpoint. What the command line
-    says beside the launcher's options is not read: the points are those of sweep.json. That file is trusted as much as
-    a command line is, for an override can name any function to build (`_target_`): it is for sweeps that you or
-    somebody you trust started. One that another program than train.py started is refused, and so is one whose points
-    have overrides for Hydra itself.
+    With `diverged`, those that diverged as well. A point goes on from its newest checkpoint. The points are those of
+    sweep.json: what the command line says of them has to be so, and they may not have become others since. That file
+    is trusted as much as a command line is, for an override can name any function to build (`_target_`): it is for
+    sweeps that you or somebody you trust started. One that another program than train.py started is refused, and so is
+    one whose points have overrides for Hydra itself.
     """
 
     def __init__(
@@ -40,8 +42,10 @@ class Missing(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
-        """Raises UserError where `out` has no sweep of ours, and where a point came to nothing again."""
+        """Raises UserError where `out` has no sweep of ours or another one, and where a point came to nothing again."""
         from isogain.errors import UserError
+        from isogain.grid import composing
+        from isogain.resumption import over, refuse_other_words
         from isogain.status import command, sweeps
 
         folder = Path(self.config.hydra.sweep.dir)
@@ -54,9 +58,14 @@ class Missing(Sweeper):
         runs = command.rerunnable(sweep, self.diverged)
         if why := command.foreign_program(sweep) or command.foreign_override(runs):
             raise UserError(f"out={folder}: {why}; nothing is run")
+        compose = composing(self.hydra_context.config_loader, self.config)
+        points = [Point(run.name, tuple(run.overrides)) for run in sweep.runs if run.overrides]
+        refuse_other_words(folder, points, arguments, compose)
         if not runs:
             log.info("%s: nothing is missing", folder)
             return []
+        left = {run.name for run in runs}
+        over(folder, [point for point in points if point.folder in left], [], compose)
         self._announce(folder, [run.name for run in runs])
         jobs = command.points(sweep, runs)
         self.validate_batch_is_legal(jobs)

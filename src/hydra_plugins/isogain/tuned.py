@@ -28,12 +28,12 @@ class Tuned(Sweeper):
     `params`: key -> choice(...), range(...), interval(...) or tag(log, interval(...)), as on the command line. The
     sampler is TPE after `n_startup` random trials; trial n draws from `seed` and n, so that a study that was cut off
     goes on as if it had not been, with the trials that were cut off first. What failed or diverged is a failed trial,
-    and the study goes on.
+    and the study goes on. `direction` follows from the objective (None), and may not contradict it.
     """
 
     def __init__(
         self,
-        direction: Literal["maximize", "minimize"] = "maximize",
+        direction: Literal["maximize", "minimize"] | None = None,
         n_trials: int = 20,
         n_jobs: int = 1,
         n_startup: int = 10,
@@ -68,23 +68,23 @@ class Tuned(Sweeper):
         """The best value; raises UserError where no trial has any."""
         from isogain import tuning
         from isogain.errors import UserError
+        from isogain.grid import composing
 
         said = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
         parsed = OverridesParser.create().parse_overrides(said)
-        space = {
-            o.get_key_element(): tuning.distribution(o) for o in parsed if o.is_sweep_override()
-        }
-        fixed = [o.input_line for o in parsed if o.get_key_element() not in space]
+        latest = {o.get_key_element(): o for o in parsed}  # the command line's, where both have one
+        space = {k: tuning.distribution(o) for k, o in latest.items() if o.is_sweep_override()}
+        fixed = [o.input_line for k, o in latest.items() if k not in space]
+        compose = composing(self.hydra_context.config_loader, self.config)
+        self.objective = tuning.objective(space, fixed, compose)
+        direction = tuning.direction(self.objective, self.direction)
+        where = self.storage or str(self.folder / "study.db")
+        tuning.check_folder(self.folder, where, fixed, self.objective, compose)
         self.folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, self.folder / "multirun.yaml")
-        where = self.storage or str(self.folder / "study.db")
-        study = tuning.opened(where, self.direction)
+        study = tuning.opened(where, direction)
         log.info("study in %s: %d of %d trials are there", where, len(study.trials), self.n_trials)
-        for trial in filter(tuning.is_cut_off, study.trials):
-            if trial.params.keys() == space.keys():
-                self._run(study, [trial], fixed)
-            else:  # while it was asked for
-                tuning.tell(study, trial, None)
+        self._take_up(study, space, fixed)
         while (left := self.n_trials - len(study.trials)) > 0:
             try:
                 trials = [
@@ -95,6 +95,16 @@ class Tuned(Sweeper):
                 raise UserError(f"hydra.sweeper.params: {error}") from None
             self._run(study, trials, fixed)
         return self._best(study)
+
+    def _take_up(self, study: Any, space: dict[str, Any], fixed: Sequence[str]) -> None:
+        """Run the trials that were cut off; one that was while it was asked for is a failed one."""
+        from isogain import tuning
+
+        for trial in filter(tuning.is_cut_off, study.trials):
+            if trial.params.keys() == space.keys():
+                self._run(study, [trial], fixed)
+            else:
+                tuning.tell(study, trial, None)
 
     def _run(self, study: Any, trials: Sequence[Any], fixed: Sequence[str]) -> None:
         """Launch trials with neighbouring numbers, and tell the study what their summaries say."""
@@ -113,19 +123,20 @@ class Tuned(Sweeper):
         for trial, summary in zip(trials, summaries, strict=True):
             value = self._value(summary)
             tuning.tell(study, trial, value)
-            why = summary.get("error") or "its summary has no objective"
+            why = summary.get("error") or f"its summary has no {self.objective}"
             log.info("trial %d: %s", trial.number, why if value is None else f"{value:.6g}")
 
     def _overrides(self, trial: Any, fixed: Sequence[str]) -> list[str]:
-        proposed = [f"{name}={value}" for name, value in trial.params.items()]
+        from isogain import tuning
+
+        proposed = tuning.overrides(trial)
         begun = (self.folder / str(trial.number)).exists()
         kept = [o for o in fixed if not (begun and o.startswith("resume="))]
         return [*kept, *proposed, *(["resume=true"] if begun else [])]
 
     def _value(self, summary: dict[str, Any]) -> float | None:
         """The objective of a finished run; None of any other."""
-        default = "val/acc_best" if "val/acc_best" in summary else "val/loss"
-        value = summary.get(self.config.objective or default)
+        value = summary.get(self.objective)
         whole = summary.get("status") == "finished" and isinstance(value, int | float)
         return float(value) if whole and math.isfinite(value) else None
 
@@ -155,13 +166,16 @@ class Tuned(Sweeper):
 
     def _best(self, study: Any) -> float:
         """Write best.yaml, the best trial so far as overrides, and tell it."""
+        from isogain import tuning
         from isogain.errors import UserError
 
         try:
             best = study.best_trial
         except ValueError:
-            raise UserError(f"no trial finished: python -m isogain.status {self.folder}") from None
-        overrides = [f"{name}={value}" for name, value in best.params.items()]
+            raise UserError(
+                f"{self._nothing(study)}: python -m isogain.status {self.folder}"
+            ) from None
+        overrides = tuning.overrides(best)
         found = {"folder": str(best.number), "value": best.value, "overrides": overrides}
         OmegaConf.save(OmegaConf.create(found), self.folder / "best.yaml")
         log.info(
@@ -172,6 +186,14 @@ class Tuned(Sweeper):
             " ".join(overrides),
         )
         return best.value
+
+    def _nothing(self, study: Any) -> str:
+        """Why no trial has a value."""
+        statuses = [_summary(self.folder / str(t.number)).get("status") for t in study.trials]
+        finished = statuses.count("finished")
+        if not finished:
+            return "no trial finished"
+        return f"no trial has {self.objective}, though {finished} of {len(statuses)} finished"
 
 
 def _summary(folder: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from isogain.data.batches import Batch, Batches, Stream, View
 from isogain.errors import DataError
 from isogain.ranges import at_least, between
+from isogain.record.objective import default_objective
 
 
 def hits(logits: Tensor, y: Tensor) -> Tensor:
@@ -48,7 +49,7 @@ class Task(pl.LightningDataModule):
     @property
     def objective(self) -> str:
         """The key of summary.json that says how well a network did."""
-        return "val/loss" if self.hits is None else "val/acc_best"
+        return default_objective(self.hits is not None)
 
     def sizes(self) -> dict[str, int | bool]:
         """What a network is built with; `per_step` only where it is asked for."""

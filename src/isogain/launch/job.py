@@ -4,7 +4,6 @@ import contextlib
 import logging
 import sys
 import traceback
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from isogain.launch.command_line import exit_code
 from isogain.launch.quiet import quieten
 from isogain.preemption import Warnings, in_a_batch_job
 from isogain.record.continuation import outcome_already
+from isogain.record.objective import objective_of
 from isogain.record.rank import rank
 from isogain.record.run_folder import RunFolder, fresh_folder, ways_on
 from isogain.record.sweep_json import in_one_process
@@ -60,7 +60,7 @@ def job(config: DictConfig) -> float:
             raise _interrupted(folder, end, hydra.sweep.dir if in_a_sweep else config.out) from None
         if in_a_sweep and noted.unanswered_end():
             raise Interrupted(f"interrupted between two runs; {ways_on(hydra.sweep.dir)}", 143)
-    return summary.get(config.objective or _objective(summary), float("nan"))
+    return summary.get(objective_of(OmegaConf.to_container(config, resolve=True)), float("nan"))
 
 
 def _ran(config: DictConfig, hydra: Any, folder: RunFolder, noted: Warnings) -> dict[str, Any]:
@@ -80,11 +80,6 @@ def _ran(config: DictConfig, hydra: Any, folder: RunFolder, noted: Warnings) -> 
         folder.claim(config, hydra.overrides.task, config.resume, hydra.runtime.choices, step)
     built["callbacks"] |= {"preemption": SaveOnWarning(noted)}
     return run(**built)
-
-
-def _objective(summary: Mapping[str, Any]) -> str:
-    """What a sweeper optimises where nothing is said: the accuracy, or the loss of a task without one."""
-    return "val/acc_best" if "val/acc_best" in summary else "val/loss"
 
 
 def _interrupted(folder: RunFolder, end: BaseException, out: str) -> Interrupted:

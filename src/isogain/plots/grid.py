@@ -7,7 +7,8 @@ import pandas as pd
 
 from isogain.plots.runs import axis_label, edges
 from isogain.plots.style import COLOURS, SEQUENTIAL, page, styled
-from isogain.results.aggregate import better, check, grouped, numbers, others, per_seed
+from isogain.record.objective import known_sign
+from isogain.results.aggregate import check, grouped, numbers, others, per_seed
 from isogain.results.curves import curves
 
 EMPTY, DARK = (
@@ -44,7 +45,7 @@ def time_to(table: pd.DataFrame, rows: str, columns: str, curve: str, reach: flo
     Where only some runs get there, those that do not count as infinitely late.
     """
     check(table, [rows, columns])
-    sign, logged = better(curve) or 1, curves(table, [curve])
+    sign, logged = known_sign(curve), curves(table, [curve])
     there = logged[sign * logged[curve] >= sign * reach].groupby("folder")["step"].min()
 
     def value(cell: pd.DataFrame) -> tuple[float, str]:
@@ -91,7 +92,7 @@ def grid(
 def default_reach(table: pd.DataFrame, curve: str) -> float:
     """SHARE of the best value that any run logged, of accuracies; of losses, that much of the way down."""
     logged = curves(table, [curve])[curve]
-    sign = better(curve) or 1
+    sign = known_sign(curve)
     best, worst = (logged.max(), 0.0) if sign > 0 else (logged.min(), logged.max())
     return float(f"{worst + SHARE * (best - worst):.2g}")
 

@@ -8,6 +8,7 @@ from scipy.stats import t as student
 
 from isogain.names import nearest
 from isogain.record.description import GROUPS
+from isogain.record.objective import better as better  # asked for here by all statistics
 from isogain.record.status import Status
 from isogain.results.rounding import are_equal
 
@@ -16,8 +17,6 @@ ORDER = (  # in a sentence
     *(Status.DIVERGED, Status.FAILED, Status.BROKEN, Status.LOST, Status.INTERRUPTED),
     *(Status.PREEMPTED, Status.RUNNING, Status.PENDING),
 )
-LARGEST = ("acc", "acc_best", "examples_per_second")  # the better, the larger
-LEAST = ("loss", "loss_best", "seconds", "steps", "final", "worst", "bpc", "perplexity")
 
 
 def aggregated(table: pd.DataFrame, by: Sequence[str], metric: str) -> pd.DataFrame:
@@ -112,12 +111,6 @@ def methods(table: pd.DataFrame) -> tuple[list[str], list[str]]:
     first = next((k for k in ("reg", *GROUPS) if k in names), names[0])
     by = [first, *(k for k in names if k.startswith(f"{first}."))]
     return by, [k for k in names if k not in by]
-
-
-def better(metric: str) -> int:
-    """1 where larger is better, −1 where less is, 0 where the name does not say."""
-    name = metric.rpartition("/")[2]
-    return (name in LARGEST) - (name in LEAST or metric.startswith("steps_to/"))
 
 
 def best(cells: pd.DataFrame, sign: int) -> pd.Series | None:
