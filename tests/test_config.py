@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from runs import CONF, composed
 
 from isogain.config import mistakes, parts, resolved
-from isogain.errors import ConfigError
+from isogain.errors import ConfigError, DataError
 
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
 CHOICES = [
@@ -232,3 +232,33 @@ def test_plain_values_and_parts_come_out_by_name():
 def test_a_partial_waits_with_its_options():
     built = parts(OmegaConf.create({"w": whole(count=2, _partial_=True)}))
     assert isinstance(built["w"], partial) and built["w"].keywords == {"count": 2}
+
+
+class Faulty:
+    """A part of a user's own, which raises one of FAULTS."""
+
+    def __init__(self, fault: int, gain: float = 1.0) -> None:
+        raise FAULTS[fault][0]
+
+
+FAULTS = [
+    (ValueError("gain must be > 0, got -1"), "data.gain must be > 0, got -1"),
+    (ValueError("the file is empty"), "data: the file is empty"),
+    (OSError(2, "No such file or directory", "x.npy"), "data: x.npy: No such file or directory"),
+    (OSError("no file at all"), "data: OSError: no file at all"),
+    (KeyError("gain"), "data: KeyError: 'gain'"),
+    (TypeError("gain has no len()"), "data: TypeError: gain has no len()"),
+    (RuntimeError(""), "data: RuntimeError"),
+    (DataError("/x/y.bin: no such file"), "data: /x/y.bin: no such file"),
+    (IndexError("list index\nout of range"), "data: IndexError: list index"),
+]
+
+
+@pytest.mark.parametrize("fault", range(len(FAULTS)), ids=[line for _, line in FAULTS])
+def test_what_a_users_own_part_raises_is_told_as_an_option_only_where_it_is_about_one(
+    monkeypatch, fault
+):
+    monkeypatch.setattr(f"{HERE}.Faulty", Faulty, raising=False)
+    with pytest.raises(ConfigError) as raised:
+        parts(OmegaConf.create({"data": {"_target_": f"{HERE}.Faulty", "fault": fault}}))
+    assert str(raised.value) == FAULTS[fault][1]

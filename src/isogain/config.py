@@ -13,7 +13,7 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from isogain.errors import ConfigError, resolver_said
+from isogain.errors import ConfigError, refusal, resolver_said
 from isogain.moved import with_current_names
 from isogain.names import nearest
 from isogain.record.objective import wrong_modes
@@ -114,12 +114,18 @@ def _built(config: DictConfig, key: str, plain: Any) -> Any:
     try:
         return instantiate(plain, _convert_="all") if isinstance(plain, Mapping) else plain
     except InstantiationException as error:
-        reason = str(error.__cause__ or error).strip().splitlines()[0]
         path = re.search(r"full_key: (\S+)", str(error))
         path = _join(key, path[1] if path else "")
-        option = f"{path}.{reason.split()[0]}"
-        source = _interpolation(config, option)
-        raise ConfigError(f"{path}.{reason}{source}") from None
+        line = refusal(path, error.__cause__ or error, _options(plain, path))
+        option = line.split(" ", 1)[0]
+        raise ConfigError(f"{line}{_interpolation(config, option)}") from None
+
+
+def _options(plain: Any, path: str) -> set[str]:
+    """The options of the part at `path` of a config: those that are set, and those of its target's signature."""
+    for name in path.split(".")[1:]:
+        plain = plain[int(name)] if isinstance(plain, list) else plain.get(name, {})
+    return {*plain, *inspect.signature(get_object(plain["_target_"])).parameters}
 
 
 def _interpolation(config: DictConfig, path: str) -> str:

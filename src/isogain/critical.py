@@ -1,5 +1,6 @@
 """`init=critical`: a whole network on the critical line of mean-field theory, kernels, biases and input."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from isogain.errors import ConfigError
+from isogain.errors import ConfigError, refusal
 from isogain.init import gaussian_, orthogonal_
 from isogain.models.base import Network
 from isogain.theory.critical import Point
@@ -84,5 +85,6 @@ def gain(model: Callable[..., Network], **asked: Any) -> float:
         try:
             net = model(n_in=1, n_out=1, length=1)
         except ValueError as error:
-            raise ConfigError(f"model.{error}") from None
+            options = inspect.signature(getattr(model, "func", model)).parameters
+            raise ConfigError(refusal("model", error, options)) from None
     return point(net, **asked).sigma_w

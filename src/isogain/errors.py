@@ -1,6 +1,8 @@
 """Errors that are told to the user in one line each, without a traceback; nothing heavy is imported here."""
 
+import re
 import signal
+from collections.abc import Collection
 
 
 class UserError(Exception):
@@ -26,6 +28,22 @@ def resolver_said(error: Exception) -> str:
     """The message of a ConfigError that a resolver of the config raised, "" for any other error."""
     _, _, said = str(error).partition("ConfigError raised while resolving interpolation: ")
     return said.partition("\n    full_key: ")[0]
+
+
+def refusal(path: str, error: BaseException, options: Collection[str]) -> str:
+    """What a constructor or function of the part at `path` raised, as one line.
+
+    "gain must be positive" is about the option `path.gain`, if there is one of `options`; of anything else the type
+    is named, unless the message is meant for users.
+    """
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    name = re.match(r"\w+", reason)
+    if isinstance(error, ValueError) and name and name[0] in options:
+        return f"{path}.{reason}".lstrip(".")
+    if isinstance(error, OSError) and error.strerror:
+        reason = ": ".join([str(part) for part in (error.filename, error.strerror) if part])
+    named = isinstance(error, UserError | ValueError) or reason == type(error).__name__
+    return f"{path}: {reason if named else f'{type(error).__name__}: {reason}'}"
 
 
 class DataError(UserError):

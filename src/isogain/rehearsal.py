@@ -1,8 +1,9 @@
 """Everything that can be wrong with the parts of a run taken together, before data is read or a file written."""
 
+import inspect
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +12,7 @@ import torch
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from isogain.data.task import Task
-from isogain.errors import CheckpointError, ConfigError
+from isogain.errors import CheckpointError, ConfigError, refusal
 from isogain.models.base import Network
 from isogain.optim import Optim
 from isogain.precision import check_stored, check_used
@@ -56,13 +57,13 @@ def rehearse(
         net = _built_without_memory(model, data)
         if here:
             _check_memory(net, data)
-        _refusals_of("init", lambda: init(torch.empty(2, 2)))
-        _refusals_of("init", lambda: getattr(init, "point", _nothing)(net))
+        _refusals_of("init", lambda: init(torch.empty(2, 2)), _options(init))
+        _refusals_of("init", lambda: getattr(init, "point", _nothing)(net), _options(init))
     if data.hits is None and objective and "acc" in objective:
         raise ConfigError(
             f"objective={objective}: {type(data).__name__} has no accuracy: use null or val/loss"
         )
-    _refusals_of("", lambda: between("seed", seed, 0, 2**32))
+    _refusals_of("", lambda: between("seed", seed, 0, 2**32), {"seed"})
     _check_trainer(trainer, here, shared)
     return _steps_behind(Path(out), ckpt, resume, net, optim, trainer.keywords)
 
@@ -70,7 +71,7 @@ def rehearse(
 def _check_trainer(trainer: partial, here: bool, shared: bool) -> None:
     options = trainer.keywords
     for name in COUNTS & options.keys():
-        _refusals_of("trainer", lambda name=name: at_least(name, options[name], 1))
+        _refusals_of("trainer", lambda name=name: at_least(name, options[name], 1), COUNTS)
     if options.get("max_steps") == 0 or options.get("max_epochs") == 0:
         raise ConfigError(
             "trainer.max_steps and trainer.max_epochs must not be 0: nothing to train"
@@ -126,7 +127,7 @@ def _built_without_memory(model: partial, data: Task) -> Network:
         if name in model.keywords:
             raise ConfigError(f"model.{name}: comes from the data and cannot be set")
     with torch.device("meta"):
-        return _refusals_of("model", lambda: model(**data.sizes()))
+        return _refusals_of("model", lambda: model(**data.sizes()), _options(model))
 
 
 def _check_memory(net: Network, data: Task) -> None:
@@ -144,12 +145,17 @@ def _check_memory(net: Network, data: Task) -> None:
         )
 
 
-def _refusals_of(group: str, build: Callable[[], T]) -> T:
-    """What `build` returns; a ValueError becomes a line that names the option in `group`."""
+def _refusals_of(group: str, build: Callable[[], T], options: Collection[str]) -> T:
+    """What `build` returns; a ValueError or OSError becomes a line that names the option in `group`, if it is one."""
     try:
         return build()
-    except ValueError as error:
-        raise ConfigError(f"{group}.{error}".lstrip(".")) from None
+    except (ValueError, OSError) as error:
+        raise ConfigError(refusal(group, error, options)) from None
+
+
+def _options(part: Callable[..., Any]) -> set[str]:
+    """The options of what is yet to be called; `part` itself may be a partial or an initialiser of its own class."""
+    return {*inspect.signature(getattr(part, "func", part)).parameters}
 
 
 def _check_fit(path: Path, checkpoint: dict[str, Any], net: Network, optim: Optim) -> None:

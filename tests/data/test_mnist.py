@@ -7,6 +7,7 @@ from cases import same
 
 from isogain.data import mnist
 from isogain.data.mnist import MD5, MNIST, SeqMNIST, hits
+from isogain.data.source import located
 from isogain.errors import DataError
 
 LABELS = {  # examples of 0 … 9, as published
@@ -169,7 +170,28 @@ def test_setup_without_a_trainer_reads_to_the_cpu():
 
 
 def test_a_folder_without_the_files_is_refused_by_name(tmp_path):
-    with pytest.raises(DataError, match="train-images-idx3-ubyte.xz: no such file"):
+    with pytest.raises(
+        DataError, match="train-images-idx3-ubyte: no such file; put .*t10k-labels-idx1"
+    ):
+        loaded(root=str(tmp_path))
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize("place", ["{0}", "{1}", "{0}/{0}", "{1}/{1}", "MNIST/raw/{1}"])
+def test_files_are_found_in_root_under_the_names_that_unpacking_gives_them(tmp_path, place, suffix):
+    """7-Zip writes a dot, an archive that goes round has each file in a folder of its own name."""
+    for name in MD5:
+        path = tmp_path / (place.format(name, name.replace("-idx", ".idx")) + suffix)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+        found = located([tmp_path / "MNIST" / "raw", tmp_path], name)
+        assert found == path and found.read_bytes() == name.encode()
+
+
+def test_what_root_lacks_is_never_taken_from_the_package(tmp_path):
+    """One damaged file among three that are missing: it is root's own that is named."""
+    (tmp_path / "t10k-labels.idx1-ubyte").write_bytes(b"damaged")
+    with pytest.raises(DataError, match=f"^{tmp_path}/train-images-idx3-ubyte: no such file"):
         loaded(root=str(tmp_path))
 
 

@@ -242,3 +242,53 @@ def test_a_network_with_nan_is_refused():
     for measure in (fisher_eigenvalues, curvature):
         with pytest.raises(torch.linalg.LinAlgError):
             measure(net, x, y)
+
+
+@pytest.mark.parametrize("kind", ["exact", "empirical"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared"])
+@pytest.mark.parametrize("model", [RNN, LSTM])
+def test_of_a_network_that_answers_at_every_step_all_steps_count(model, loss, kind):
+    net = model(n_in=3, n_out=C, length=5, hidden=4, depth=2, per_step=True).double()
+    x = randn(B, 5, 3)
+    y = torch.randint(C, (B, 5)) if loss == "cross_entropy" else randn(B, 5, C)
+    logits = Plain(net)(x)
+    weights, size = list(net.parameters()), 5 * C
+    flat = [torch.autograd.grad(z, weights, retain_graph=True) for z in logits.flatten()]
+    j = torch.stack([torch.cat([g.flatten() for g in row]) for row in flat]).view(B, size, -1)
+    z = logits.detach()
+    gradient = z.softmax(-1) - one_hot(y, C) if loss == "cross_entropy" else z - y
+    if kind == "empirical":
+        h = gradient.flatten(1)[:, :, None] * gradient.flatten(1)[:, None]
+    elif loss == "squared":
+        h = torch.eye(size).double().expand(B, -1, -1)
+    else:
+        p = z.softmax(-1)
+        blocks = torch.diag_embed(p) - p[..., :, None] * p[..., None, :]
+        h = torch.stack([torch.block_diag(*example) for example in blocks])
+    expected = torch.linalg.eigvalsh(torch.einsum("bip,bij,bjq->pq", j, h, j) / B).flip(0)[:6]
+    torch.testing.assert_close(fisher_eigenvalues(net, x, y, 6, kind, loss), expected)
+    torch.testing.assert_close(curvature(net, x, y, 6, kind, loss).eigenvalues, expected)
+    kernel = ntk_spectrum(net, x)
+    assert kernel.shape == (B * size,)
+    full = torch.linalg.eigvalsh(j.flatten(0, 1) @ j.flatten(0, 1).mT).flip(0)
+    torch.testing.assert_close(kernel, full, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("dual", [True, False])
+@pytest.mark.parametrize("examples", [1, 2])
+def test_as_many_eigenvalues_as_asked_for_whatever_the_rank(monkeypatch, dual, examples):
+    if not dual:
+        monkeypatch.setattr(fisher, "DUAL", 0)
+    net, (x, y) = MLP(n_in=3, n_out=C, length=5, hidden=4, depth=2).double(), task()
+    few = fisher_eigenvalues(net, x[:examples], y[:examples], 3)
+    for k in (1, 3, 9, 40):
+        found = fisher_eigenvalues(net, x[:examples], y[:examples], k)
+        whole = curvature(net, x[:examples], y[:examples], k).eigenvalues
+        assert found.shape == whole.shape == (k,) and found.dtype == torch.float64
+        torch.testing.assert_close(found[:3], few[:k], rtol=1e-8, atol=1e-10)
+        torch.testing.assert_close(found, whole, rtol=1e-8, atol=1e-10)
+        assert (found.diff() <= 0).all() and not found[examples * (C - 1) :].any()
+    size = sum(p.numel() for p in net.parameters())
+    for k in (0, size + 1):
+        with pytest.raises(ValueError, match="^k must be at least 1"):
+            fisher_eigenvalues(net, x, y, k)

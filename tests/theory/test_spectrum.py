@@ -246,3 +246,51 @@ def test_the_largest_slope_is_found_off_the_origin():
 def test_bad_input_is_told(call, reason):
     with pytest.raises(ValueError, match=reason):
         call()
+
+
+WIDE = [  # narrow laws, one layer, tails beyond float64, slopes that underflow, gaps and poles
+    ("tanh", 1e-6, 1, "orthogonal"),
+    ("tanh", 1e-4, 1, "orthogonal"),
+    ("tanh", 1e-6, 200, "orthogonal"),
+    ("tanh", 2.0, 200, "orthogonal"),
+    ("tanh", 8.0, 1, "orthogonal"),
+    ("tanh", 8.0, 100, "gaussian"),
+    ("tanh", 40.0, 200, "gaussian"),
+    ("erf", 8.0, 1, "orthogonal"),
+    ("hardtanh", 0.5, 2, "orthogonal"),
+    ("linear", 1.0, 200, "gaussian"),
+    ("relu", 1.0, 200, "orthogonal"),
+    (torch.nn.functional.gelu, 1.0, 1, "orthogonal"),
+    (torch.nn.functional.silu, 0.5, 2, "gaussian"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("phi", "q", "depth", "weights"), WIDE)
+def test_the_whole_law_is_there_however_narrow_or_wide_it_is(phi, q, depth, weights):
+    w = mu(phi, q) ** -0.5
+    law = Spectrum(phi, q, w, depth, weights)
+    mean, variance = moments(phi, q, w, depth, weights)
+    (s, weight), places = law.grid(), law.atoms()
+    mass = law.density(s) * weight
+    for power, expected in ((0, 1.0), (2, mean), (4, variance + mean**2)):
+        found = (mass * s**power).sum().item() + sum(m * at**power for at, m in places.items())
+        assert found == pytest.approx(expected, rel=1e-4)
+    log_s, weight = law.log_grid()
+    assert (law.log_density(log_s) * weight).sum().item() == pytest.approx(law.bulk, abs=1e-4)
+
+
+@laws
+def test_the_density_is_the_slope_of_the_distribution(phi, q, depth, weights):
+    """P(S > s) comes of a closed form of its own."""
+    law = Spectrum(phi, q, gain(phi, q), depth, weights)
+    middle = law.grid(9)[0][3:6].log()
+    slope = (law.survival(middle - 1e-5) - law.survival(middle + 1e-5)) / 2e-5
+    torch.testing.assert_close(slope, law.log_density(middle), rtol=1e-5, atol=1e-7)
+
+
+def test_a_law_that_float64_cannot_hold_is_refused_and_its_logarithms_are_not():
+    law = Spectrum("tanh", 0.5, 0.01, 200)
+    with pytest.raises(ValueError, match="log_grid holds their logarithms"):
+        law.grid()
+    assert (law.log_grid()[0] < -690).all()

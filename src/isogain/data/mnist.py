@@ -3,6 +3,7 @@
 MNIST ships with the package (LeCun, Cortes, Burges; CC BY-SA 3.0).
 """
 
+import logging
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +14,7 @@ from isogain.data.images import Images, Sequences
 from isogain.data.source import downloaded, located
 from isogain.data.task import hits
 
+log = logging.getLogger(__name__)
 __all__ = ["MD5", "MNIST", "FashionMNIST", "SeqFashionMNIST", "SeqMNIST", "hits"]
 MD5 = {  # of the decompressed files, as published
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
@@ -26,6 +28,10 @@ FASHION_MD5 = {  # of the decompressed files of Debian's package
     "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
     "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
 }
+ROOT = (
+    "put {names} (plain, .gz or .xz, or with .idx for -idx) into {root} or {root}/MNIST/raw, "
+    "or leave data.root out: MNIST comes with the package"
+)
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 
 
@@ -34,13 +40,16 @@ class MNIST(Images):
     examples.
 
     `split_seed` alone decides which 12 000 training images validate (a fifth, as in Hlav 2019), `seed`
-    the order of training batches. `root` is a folder with the four IDX files, plain, .gz or .xz, or
-    with torchvision's MNIST/raw (None: the package's own).
+    the order of training batches. `root` is a folder with the four IDX files, plain, .gz or .xz, under
+    their own names or those of 7-Zip (train-images.idx3-ubyte), or with torchvision's MNIST/raw (None:
+    the package's own).
     """
 
     validation, suffix, remedy = 12_000, ".xz", PACKAGED
 
     def folder(self, root: str | None) -> Path:
+        if root:
+            self.suffix, self.remedy = "", ROOT.format(root=root, names=", ".join(MD5))
         return Path(root) if root else Path(__file__).parent / "mnist_idx"
 
     def read(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -78,6 +87,8 @@ class FashionMNIST(MNIST):
         folders = [self.root / "FashionMNIST" / "raw", self.root, DEBIAN]
         if not all(located(folders, name) for name in FASHION_MD5):
             downloaded(self.root, self.fetch)
+        elif not all(located(folders[:2], name) for name in FASHION_MD5):
+            log.info("%s: has not all of Fashion-MNIST; read from %s", self.root, DEBIAN)
         return self.idx(FASHION_MD5, folders)
 
     @staticmethod

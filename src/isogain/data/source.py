@@ -39,9 +39,19 @@ def content(path: Path, md5: str, remedy: str = "replace it with a good copy") -
 
 
 def located(folders: Sequence[Path], name: str) -> Path | None:
-    """The file of that name, plain or compressed, in the first folder that has it."""
-    places = (folder / f"{name}{suffix}" for folder in folders for suffix in ("", *UNPACK))
-    return next((path for path in places if path.exists()), None)
+    """The file of that name, plain or compressed, in the first folder that has it.
+
+    An IDX file may have the name that 7-Zip gives it, train-images.idx3-ubyte, and lie in a folder of its own name.
+    """
+    names = dict.fromkeys([name, name.replace("-idx", ".idx")])
+    places = (
+        folder / within / f"{spelled}{suffix}"
+        for folder in folders
+        for spelled in names
+        for suffix in ("", *UNPACK)
+        for within in ("", spelled)
+    )
+    return next((path for path in places if path.is_file()), None)
 
 
 def downloaded(root: Path, fetch: Callable[[ModuleType, Path], object]) -> bool:

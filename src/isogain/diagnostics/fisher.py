@@ -11,9 +11,11 @@ F = (1/B) Σ_b J_bᵀ H_b J_b, a mean over the batch, with J_b = ∂logits_b/∂
     mc         s = ∇ℓ at a target drawn from the prediction, one an example: unbiased, with too large a λ_max
     empirical  s = ∇ℓ at the data's targets: not a Fisher information (Kunstner, Balles and Hennig 2019)
 
-and ∇ℓ = p − e_y for cross-entropy, z − y for the squared loss ½‖z − y‖². Martens 2020, sections 5 to 9.
+With `per_step` the logits of an example are those of all T steps, C = T · outputs a step, and ℓ is the sum over them.
+∇ℓ = p − e_y for cross-entropy, z − y for the squared loss ½‖z − y‖². Martens 2020, sections 5 to 9.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,6 +27,7 @@ from isogain.diagnostics.gram import bare, gram, outputs, product, squared_norms
 from isogain.diagnostics.lanczos import largest_eigenvalues
 from isogain.diagnostics.precision import at_least_single
 from isogain.models.base import Network
+from isogain.ranges import between
 
 Kind = Literal["exact", "ggn", "mc", "empirical"]
 Loss = Literal["cross_entropy", "squared"]
@@ -57,16 +60,19 @@ def fisher_eigenvalues(
     """The k largest eigenvalues of F on (x, y), descending, in float64; (k,). `generator` draws the targets of mc.
 
     In the network's precision with sums in float64. F = GᵀG has the eigenvalues of the R·B × R·B Gram matrix GGᵀ
-    of the rows' gradients, which is formed where it is small and multiplied matrix-free by Lanczos elsewhere.
+    of the rows' gradients, which is formed where it is small and multiplied matrix-free by Lanczos elsewhere; the
+    others of its P are 0. Raises ValueError unless 1 <= k <= P.
     """
     net, x = at_least_single(net, x)
     net = bare(net)
     rows = forms(net, x, y, kind, loss, generator)
+    count = min(_checked(net, k), rows.shape[0] * rows.shape[1])
     if _dual(net, rows):
         g = gram(net, x, rows)
-        return largest_eigenvalues(g.matmul, g, k)
+        return _filled(largest_eigenvalues(g.matmul, g, count), k)
     tolerance = torch.finfo(rows.dtype).eps ** 0.75
-    return largest_eigenvalues(product(net, x, rows), rows.flatten(0, 1), k, tolerance)
+    found = largest_eigenvalues(product(net, x, rows), rows.flatten(0, 1), count, tolerance)
+    return _filled(found, k)
 
 
 def curvature(
@@ -84,17 +90,20 @@ def curvature(
     """
     net, x = bare(net, torch.float64), x.double()
     rows = forms(net, x, y, kind, loss, generator)
+    count = min(_checked(net, k), rows.shape[0] * rows.shape[1])
     if not _dual(net, rows):
-        top = largest_eigenvalues(product(net, x, rows), rows.flatten(0, 1), k)
+        top = largest_eigenvalues(product(net, x, rows), rows.flatten(0, 1), count)
+        top = _filled(top, k)
         return Curvature(top, squared_norms(net, x, rows).sum().item(), None, None, "lanczos")
     values = torch.linalg.eigvalsh(gram(net, x, rows)).flip(0)
     above = values[values > len(values) * torch.finfo(values.dtype).eps * values[0]]
     condition = (above[0] / above[-1]).item() if len(above) else None
-    return Curvature(values[:k], values.sum().item(), len(above), condition, "dual")
+    return Curvature(_filled(values[:k], k), values.sum().item(), len(above), condition, "dual")
 
 
 def ntk_spectrum(net: Network, x: Tensor) -> Tensor:
-    """Eigenvalues of the neural tangent kernel Θ = JJᵀ of all logits, J = ∂logits/∂θ, descending, in float64; (B·C,).
+    """Eigenvalues of the neural tangent kernel Θ = JJᵀ of all logits, of all steps with `per_step`, J = ∂logits/∂θ,
+    descending, in float64; (B·C,).
 
     Those above 0 are B times the Fisher's for squared loss. Jacot, Gabriel and Hongler 2018, equation 4.
     """
@@ -122,18 +131,28 @@ def forms(
     loss: Loss = "cross_entropy",
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Rows s with Σ s sᵀ = H_b/B, in the network's precision; (R, B, C)."""
+    """Rows s with Σ s sᵀ = H_b/B, in the network's precision; (R, B, C), with `per_step` C = T · outputs a step."""
     with torch.no_grad():
         logits = net(x).double()
     if kind == "mc":
         y = _drawn(logits, loss, generator)
     if kind in ("exact", "ggn"):
-        rows = softmax_factor(logits) if loss == "cross_entropy" else every_output(logits)
+        one = loss == "cross_entropy"
+        rows = _per_step(softmax_factor, logits) if one else every_output(logits.flatten(1))
     elif loss == "cross_entropy":
-        rows = (logits.softmax(-1) - one_hot(y, logits.shape[-1]))[None]
+        rows = (logits.softmax(-1) - one_hot(y, logits.shape[-1])).flatten(1)[None]
     else:
-        rows = (logits - y)[None]
+        rows = (logits - y).flatten(1)[None]
     return (rows / len(x) ** 0.5).to(x)
+
+
+def _per_step(factor: Callable[[Tensor], Tensor], logits: Tensor) -> Tensor:
+    """Rows of each step, 0 at the others: logits (B, C) -> (R, B, C), (B, T, C) -> (T·R, B, T·C)."""
+    if logits.ndim == 2:
+        return factor(logits)
+    rows = torch.stack([factor(step) for step in logits.unbind(1)])  # (T, R, B, C)
+    unit = torch.eye(len(rows), dtype=rows.dtype, device=rows.device)
+    return torch.einsum("trbc,tu->trbuc", rows, unit).flatten(0, 1).flatten(2)
 
 
 def every_output(logits: Tensor) -> Tensor:
@@ -148,9 +167,22 @@ def _drawn(logits: Tensor, loss: Loss, generator: torch.Generator | None) -> Ten
         raise ValueError("kind='mc' draws targets: it needs a generator")
     logits, device = logits.to(generator.device), logits.device
     if loss == "cross_entropy":
-        return torch.multinomial(logits.softmax(-1), 1, generator=generator)[:, 0].to(device)
+        p = logits.softmax(-1)
+        drawn = torch.multinomial(p.flatten(0, -2), 1, generator=generator)
+        return drawn.view(p.shape[:-1]).to(device)
     noise = torch.randn(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device)
     return (logits + noise).to(device)
+
+
+def _checked(net: Network, k: int) -> int:
+    """k, unless F has not as many eigenvalues."""
+    size = sum(p.numel() for p in net.parameters())
+    return int(between("k", k, 1, size + 1))
+
+
+def _filled(values: Tensor, k: int) -> Tensor:
+    """(k,) eigenvalues of F >= 0 from those of the Gram matrix: what is below 0 is rounding, what it lacks is 0."""
+    return torch.nn.functional.pad(values.clamp_min(0), (0, k - len(values)))
 
 
 def _dual(net: Network, rows: Tensor) -> bool:

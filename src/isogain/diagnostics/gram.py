@@ -34,16 +34,20 @@ def bare(net: Network, dtype: torch.dtype | None = None) -> Network:
 
 
 def outputs(net: Network, x: Tensor) -> tuple[Tensor, list[list[Affine]]]:
-    """The logits (B, C) and the affine maps that they come of, in groups that share their weights."""
+    """The logits (B, C), with `per_step` those of all time steps side by side (B, T·C), and the affine maps that
+    they come of, in groups that share their weights.
+    """
     first, h = net.entry(x)
     maps, states = zip(*net.steps(h, x), strict=True)
-    top = net.top([h, *states])
-    logits = net.output(top)
+    read = [[state] for state in states] if net.per_step else [[h, *states]]
+    tops = [net.top(part) for part in read]
+    readings = [Affine((top,), net.output(top)) for top in tops]
     if net.sequential:
         groups = [list(uses) for uses in zip(*maps, strict=True)]
     else:
         groups = [[layer] for step in maps for layer in step]
-    return logits, [[layer] for layer in first] + groups + [[Affine((top,), logits)]]
+    logits = torch.cat([use.z for use in readings], -1) if net.per_step else readings[0].z
+    return logits, [[layer] for layer in first] + groups + [readings]
 
 
 @torch.enable_grad()

@@ -9,6 +9,7 @@ from torch import Tensor
 from isogain.theory import meanfield
 from isogain.theory import recurrent as rnn
 from isogain.theory.critical import SCALE_FREE, STEPS
+from isogain.theory.law import LEAST
 from isogain.theory.spectrum import Spectrum, Weights, moments
 
 
@@ -41,9 +42,10 @@ def layers(phi: str, sigma_w: float, sigma_b: float, depth: int, weights: Weight
         mean, variance = moments(phi, q, sigma_w, depth, weights)
         numbers |= {"chi": meanfield.chi(phi, q, sigma_w), "mean_square": mean}
         numbers |= {"variance": variance, "s_max": math.exp(law.log_max() / 2)}
+        beyond = law.log_max() / 2 < LEAST
     except OverflowError:
-        return Prediction(_finite(numbers))
-    return Prediction(_finite(numbers), law)
+        beyond = True
+    return Prediction(_finite(numbers), None if beyond else law)
 
 
 def recurrence(

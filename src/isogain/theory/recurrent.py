@@ -70,7 +70,11 @@ def lstm_step(
 def lstm_critical(
     forget_bias: float, drive: float, steps: int, weights: Weights = "orthogonal"
 ) -> float:
-    """σ_w at which the mean squared singular value of one step is 1; raises ValueError where none up to 32 is."""
+    """σ_w at which the mean squared singular value of one step is 1; raises ValueError where none up to 32 is.
+
+    The population is one draw of 8192 units, the same in every call: over others σ_w has a standard deviation of 0.35 %
+    (six populations each, at forget bias 1, drive 1/64, T = 32 and forget bias 0, drive 0.3, T = 28).
+    """
 
     def excess(sigma_w: float) -> float:
         return lstm_step(sigma_w, forget_bias, drive, steps, weights).mean - 1
