@@ -212,6 +212,26 @@ def test_mixed_precision_leaves_kernels_and_constraints_in_float32(tmp_path, mod
     assert max([numbers["gap/worst"], *gaps]) < (1e-5 if reg in EXACT else 0.1)
 
 
+@pytest.mark.parametrize(
+    ("model", "reg"), [("rnn", "manifold"), ("lstm", "exp"), ("rnn", "cayley"), ("mlp", "hard")]
+)
+def test_in_float64_constraints_hold_to_its_rounding_from_the_start(tmp_path, model, reg):
+    options = (f"model={model}", f"reg={reg}", "trainer.precision=64-true", "init.gain=1.3")
+    numbers = small_run(tmp_path, *options, "trainer.max_steps=3")
+    assert numbers["gap/worst"] < 1e-13
+    assert {w.dtype for w in checkpoint(tmp_path)["state_dict"].values()} <= {
+        torch.float64,
+        torch.int64,
+    }
+
+
+def test_in_float64_every_diagnostic_measures(tmp_path):
+    options = ("model=mlp", "data=mnist", "callbacks=full", "trainer.precision=64-true")
+    numbers = small_run(tmp_path, *options, "trainer.max_steps=1")
+    assert not [name for name in numbers if name.startswith("failed/")]
+    assert {"jacobian/log_max", "signal_grad/log_ratio", "fisher_exact/lambda_max"} <= set(numbers)
+
+
 @pytest.mark.parametrize("reg", ["none", "gain", "hard", "manifold"])
 def test_an_orthogonal_start_has_no_gap_at_the_gain_it_was_given(tmp_path, reg):
     small_run(tmp_path / "run", "init.gain=1.3", f"reg={reg}", "trainer.max_steps=1")

@@ -41,7 +41,8 @@ class Regularizer(nn.Module):
         return w.new_zeros(())
 
     def before_step(self, w: Tensor) -> None:
-        """Edits `w.grad`, after the backward pass and before clipping; no gradient is recorded.
+        """Edits `w.grad`, the true gradient, which carries no loss scale, after the backward pass and before clipping;
+        no gradient is recorded. Not called at a step that a scaler skips.
 
         w is what the optimiser moves: the kernel, or a parameter that `attach` made of it.
         """

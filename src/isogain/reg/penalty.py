@@ -170,7 +170,7 @@ class SRIP(Penalty):
         return torch.linalg.eigvalsh(gram_error(x, self.gain)).abs().amax(-1)
 
     def _add_gradients_(self, w: Tensor, factor: float) -> None:
-        x, v = tall(w), self._vector(w)
+        x, v = tall(w), getattr(self, f"vector_{place_of(w, self._kernels)}")
         for _ in range(self.iterations):
             product = self._error_times(x, v)
             size = torch.linalg.vector_norm(product, dim=-2, keepdim=True)
@@ -181,10 +181,6 @@ class SRIP(Penalty):
 
     def _error_times(self, x: Tensor, v: Tensor) -> Tensor:
         return (x.mT @ (x @ v)).div_(self.gain**2).sub_(v)
-
-    def _vector(self, w: Tensor) -> Tensor:
-        """The persistent v of the kernel w, (..., m, 1)."""
-        return getattr(self, f"vector_{place_of(w, self._kernels)}")
 
 
 class Notebook(Penalty):
