@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from isogain.double_double import EPS, DoubleDouble, qr
-from isogain.products import Factor, spectrum_of_rows
+from isogain.graded import Factor
+from isogain.graded_spectrum import spectrum_of_rows
 
 GROUP = 64  # factors multiplied out before a QR decomposition, at most
 RESOLVED = 1e-12  # least |R_ii| over the largest of a group

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from isogain.cores import each
+from isogain.graded import PROBES, Factor, Graded, probes, rotation
 from isogain.graded_double import GradedDouble
 from isogain.models.base import Network
-from isogain.products import PROBES, Factor, Graded, probes, rotation
 
 ENTRIES = 2**17  # of the Jacobians that one thread works on: more fall out of its cache
 SUSPECT = (

@@ -16,7 +16,7 @@ from torch.nn.utils.parametrize import cached
 from isogain.cores import each, log_abs_dets, singular_values
 from isogain.diagnostics.exact import exact_logs, identities
 from isogain.diagnostics.gram import bare
-from isogain.diagnostics.pulled import pull_scaled_, rescale_
+from isogain.diagnostics.pulled import pull_input_scaled, pull_scaled_, rescale_
 from isogain.models.base import Network, States
 
 ENTRIES = 2**19  # of all Jacobians at once: more fall out of a CPU's cache
@@ -107,8 +107,9 @@ def input_norms(net: Network, x: Tensor) -> Tensor:
 def _input_norms(net: Network, hs: list[Tensor], x: Tensor) -> Tensor:
     rows, scale, norms = identities(hs[0]), _no_scale(hs[0]), []
     for step in reversed(range(len(hs) - 1)):
-        into_x = net.pull_input(rows, step, hs, x)
-        norms.append(torch.linalg.matrix_norm(into_x).double().log() + scale.flatten())
+        into_x, own = pull_input_scaled(net, rows, scale, step, hs, x)
+        own = rescale_(into_x, own)
+        norms.append(torch.linalg.matrix_norm(into_x).log() + own.flatten())
         scale = pull_scaled_(net, rows, scale, step, hs, x)
     return torch.stack(norms[::-1], 1).cpu()
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from isogain.double_double import power_of_two
-from isogain.models.base import Network
+from isogain.models.base import Network, Scaled
 
 SMALL = 1e-250  # a largest entry below it, of rows of size 1, may be what underflow has left
 
@@ -25,11 +25,28 @@ def pull_scaled_(
     largest = net.pull_(rows, step, hs, x).abs().amax((1, 2))
     for i in (largest < SMALL).nonzero().flatten().tolist():
         one = slice(i, i + 1)
-        for s, a in reversed(net.scaled_factors(step, [h[one] for h in hs], x[one])):
-            before[one], scale[one] = _scaled(before[one], scale[one], s)
-            before[one] = before[one] if a is None else before[one] @ a
-        rows[i] = before[i]
+        factors = net.scaled_factors(step, [h[one] for h in hs], x[one])
+        rows[one], scale[one] = _through(factors, before[one], scale[one])
     return rescale_(rows, scale)
+
+
+def pull_input_scaled(
+    net: Network, rows: Tensor, scale: Tensor, step: int, hs: list[Tensor], x: Tensor
+) -> tuple[Tensor, Tensor]:
+    """eᶜ R ∂h_{l+1}/∂x_{l+1} as rows (B, m, D) and c (B, 1, 1), R kept."""
+    found, scale = net.pull_input(rows, step, hs, x), scale.clone()
+    for i in (found.abs().amax((1, 2)) < SMALL).nonzero().flatten().tolist():
+        one = slice(i, i + 1)
+        factors = net.scaled_input_factors(step, [h[one] for h in hs], x[one])
+        found[one], scale[one] = _through(factors, rows[one], scale[one])
+    return found, scale
+
+
+def _through(factors: list[Scaled], rows: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    for s, a in reversed(factors):
+        rows, scale = _scaled(rows, scale, s)
+        rows = rows if a is None else rows @ a
+    return rows, scale
 
 
 def _scaled(rows: Tensor, scale: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:

@@ -135,6 +135,13 @@ class Network(nn.Module):
         return [Scaled(torch.zeros_like(h), self.pull_(unit, step, hs, x))]
 
     @torch.no_grad()
+    def scaled_input_factors(self, step: int, hs: list[Tensor], x: Tensor) -> list[Scaled]:
+        """∂h_{l+1}/∂x_{l+1} of a sequential network in the same way; the first factor is (B, n, D) or (n, D)."""
+        h = hs[step]
+        unit = torch.eye(h.shape[-1], dtype=h.dtype, device=h.device).repeat(len(h), 1, 1)
+        return [Scaled(torch.zeros_like(h), self.pull_input(unit, step, hs, x))]
+
+    @torch.no_grad()
     def pull_input(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
         """R ∂h_{l+1}/∂x_{l+1} of a sequential network, R kept: (B, m, n) -> (B, m, D)."""
         with torch.enable_grad():

@@ -97,6 +97,12 @@ class LSTM(Network):
         return found
 
     @torch.no_grad()
+    def scaled_input_factors(self, step: int, hs: list[Tensor], x: Tensor) -> list[Scaled]:
+        _, (s, _), *upper = self.scaled_factors(step, hs, x)
+        first = LogSlopes.of(*next(self._arguments(step, hs, x)))
+        return [Scaled(s, first.into(self._input_gates(0), hs[0].shape[-1])), *upper]
+
+    @torch.no_grad()
     def pull_input(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
         rows = rows.clone()
         slopes = self._deltas_(rows, step, hs, x)[0]

@@ -111,6 +111,13 @@ class LogSlopes(NamedTuple):
         scales[2][:, h], scales[2][:, c] = self.a, self.m
         return [Scaled(s, a) for s, a in zip(scales, (None, kernels, upper), strict=True)]
 
+    def into(self, u: Tensor, size: int) -> Tensor:
+        """What takes the place of [±W_o 0; G I] for the first layer's input, U (4, N, D): (B, size, D)."""
+        n = u.shape[1]
+        found = u.new_zeros(self.p.shape[0], size, u.shape[2])
+        found[:, :n], found[:, n : 2 * n] = self._times(u)
+        return found
+
     def _times(self, w: Tensor) -> tuple[Tensor, Tensor]:
         """±W_o and G, (B, N, K) each."""
         weights = self.signs[:3] * (self.slopes[:3] - self.m).exp()

@@ -109,6 +109,13 @@ class RNN(Network):
         return found
 
     @torch.no_grad()
+    def scaled_input_factors(self, step: int, hs: list[Tensor], x: Tensor) -> list[Scaled]:
+        (s, a), *upper = self.scaled_factors(step, hs, x)
+        u = a.new_zeros(len(a), self.n_in)
+        u[: self.hidden] = self.input[0].weight
+        return [Scaled(s, u), *upper]
+
+    @torch.no_grad()
     def pull_input(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
         return self._deltas(rows, step, hs, x)[0] @ self.input[0].weight.to(rows.dtype)
 
