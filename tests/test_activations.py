@@ -1,12 +1,18 @@
 import math
 
+import mpmath
 import numpy as np
 import pytest
 import scipy.special
 import torch
 from cases import randn, same
 
-from isogain.activations import ACTIVATIONS, modrelu
+from isogain.activations import (
+    ACTIVATIONS,
+    log_sigmoid_derivative,
+    modrelu,
+    sigmoid_derivative,
+)
 
 FORMULAS = {
     "linear": lambda z: z,
@@ -43,7 +49,10 @@ def test_the_derivative_is_that_of_autograd(name):
     same(ACTIVATIONS[name].derivative(*given), autograd_derivative(name, *given))
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
+SLOPED = [name for name, phi in ACTIVATIONS.items() if phi.slope]
+
+
+@pytest.mark.parametrize("name", SLOPED)
 def test_the_slope_at_the_output_is_the_derivative_at_the_input(name):
     given, phi = arguments(name), ACTIVATIONS[name]
     torch.testing.assert_close(
@@ -57,6 +66,7 @@ def test_at_a_kink_derivative_slope_and_autograd_are_0(name):
     bias = (torch.full_like(z, -0.5),) if name == "modrelu" else ()
     phi, zeros = ACTIVATIONS[name], torch.zeros_like(z)
     same(phi.derivative(z, *bias), zeros)
+    assert (phi.log_derivative(z, *bias) == -math.inf).all()
     same(phi.slope(phi.function(z, *bias)), zeros)
     same(autograd_derivative(name, z, *bias), zeros)
 
@@ -70,10 +80,39 @@ def test_in_place_gives_the_same_in_the_same_memory(name):
     assert torch.equal(z, expected)
 
 
-@pytest.mark.parametrize("name", ["tanh", "erf"])
-def test_a_saturated_unit_has_slope_0_and_not_nan(name):
-    phi = ACTIVATIONS[name]
-    assert phi.slope(phi.function(torch.tensor([-50.0, 50.0]))).tolist() == [0, 0]
+EXACT = {
+    "tanh": lambda z: mpmath.sech(z) ** 2,
+    "erf": lambda z: 2 / mpmath.sqrt(mpmath.pi) * mpmath.exp(-(z**2)),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", EXACT)
+def test_a_derivative_keeps_its_digits_however_saturated_the_unit(name, dtype):
+    z = torch.cat([torch.linspace(-9, 9, 181), torch.tensor([1e-8, 19.0, -19, 40, 400, -1e4])]).to(
+        dtype
+    )
+    limits, phi = torch.finfo(dtype), ACTIVATIONS[name]
+    with mpmath.workdps(50):
+        exact = [EXACT[name](mpmath.mpf(value)) for value in z.tolist()]
+        logs = torch.tensor([float(mpmath.log(value)) for value in exact], dtype=torch.float64)
+        values = torch.tensor([float(value) for value in exact], dtype=torch.float64)
+    inside = values > limits.tiny
+    rounding = 4 * limits.eps * (1 + z.double().square())  # of z² in an exponent
+    off = phi.derivative(z).double() / values - 1
+    assert (off.abs() <= rounding)[inside].all()
+    assert (
+        (phi.log_derivative(z).double() - logs).abs() <= 4 * limits.eps * (1 + logs.abs())
+    ).all()
+
+
+def test_a_sigmoid_keeps_the_digits_of_its_derivative_on_either_side():
+    z = torch.tensor([-5000.0, -40, -3, 0, 3, 40, 5000], dtype=torch.float64)
+    with mpmath.workdps(50):
+        exact = [1 / (2 + 2 * mpmath.cosh(mpmath.mpf(value))) for value in z.tolist()]
+        logs = torch.tensor([float(mpmath.log(value)) for value in exact], dtype=torch.float64)
+    same(log_sigmoid_derivative(z), logs)
+    torch.testing.assert_close(sigmoid_derivative(z), logs.exp(), rtol=1e-13, atol=0)
 
 
 def test_modrelu_is_odd_and_silent_below_its_threshold():

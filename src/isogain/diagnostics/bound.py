@@ -94,4 +94,6 @@ def _parts(net: Network, x: Tensor, loss: Loss) -> tuple[list[Tensor], Tensor, T
 def _largest(rows: Tensor) -> Tensor:
     """The largest singular value of every example's matrix of rows; (R, B, n) -> (B,)."""
     a = rows.transpose(0, 1)
-    return torch.linalg.eigvalsh(a @ a.mT)[:, -1].clamp_min(0).sqrt()
+    size = a.abs().amax((1, 2), keepdim=True)
+    a = a / size.where(size > 0, 1)  # squares of small ones are below the range
+    return torch.linalg.eigvalsh(a @ a.mT)[:, -1].clamp_min(0).sqrt() * size.flatten()

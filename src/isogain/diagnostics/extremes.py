@@ -7,62 +7,84 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.func import jvp
-from torch.nn.utils.parametrize import cached
 
+from isogain.diagnostics.exact import exact_logs
+from isogain.diagnostics.jacobian import TOLERANCE, precise
+from isogain.diagnostics.pulled import pull_scaled_
 from isogain.models.base import Network
 
-TINY = 1e-30  # a norm below it is one of a direction that is spent
+SPENT = 1e-10  # of a vector's length: what is left of it inside a subspace is rounding
 
 
 def jacobian_extremes(net: Network, x: Tensor, steps: int = 32) -> Tensor:
     """log of the largest singular value of ∂h_L/∂h_0, from below, and of the least, from above; (B, 2).
 
-    `steps` products with J and as many with Jᵀ, in the network's precision. The largest has converged long before
-    the least, which is a bound and no more; with `steps` >= n both are values. Golub and Kahan 1965.
+    They are those of UᵀJ, whose singular values lie within J's for any orthonormal U (n, k), here the left Lanczos
+    vectors, and are measured as `jacobian_spectra` measures: of any size, −inf only where J is singular. `steps`
+    products with J and twice as many with Jᵀ. The largest has converged long before the least, which is a bound and
+    no more; with `steps` >= n both are values. Golub and Kahan 1965; Horn and Johnson 2013, corollary 4.3.37.
     """
-    with torch.no_grad(), cached():
-        h = net.start(x)
-        hs = net.trajectory(h, x)
-
-        def push(v: Tensor) -> Tensor:
-            return jvp(lambda h: net.trajectory(h, x)[-1], (h,), (v,))[1]
-
-        def pull(u: Tensor) -> Tensor:
-            rows = u.unsqueeze(1).clone()
-            for step in reversed(range(len(hs) - 1)):
-                net.pull_(rows, step, hs, x)
-            return rows.squeeze(1)
-
-        s = torch.linalg.svdvals(bidiagonal(push, pull, h, min(steps, h.shape[-1])))
-        return s[:, [0, -1]].log().cpu()
+    dtype, net, hs, x = precise(net, x)
+    with torch.no_grad():
+        u = None if steps >= hs[0].shape[-1] else _krylov(net, hs, x, steps)
+        logs = exact_logs(net, hs, x, [(0,)] * len(x), TOLERANCE[dtype], u)
+    return logs[:, [0, -1]]
 
 
-def bidiagonal(
+def _krylov(net: Network, hs: list[Tensor], x: Tensor, steps: int) -> Tensor:
+    """`lanczos_vectors` of the Jacobians, every product by steps that take the vectors' lengths away."""
+    last = len(hs) - 1
+
+    def push(v: Tensor) -> Tensor:
+        for step in range(last):
+            v = _unit(net.push(v, step, hs, x))
+        return v
+
+    def pull(u: Tensor) -> Tensor:
+        rows, scale = u.unsqueeze(1).clone(), u.new_zeros(len(u), 1, 1)
+        for step in reversed(range(last)):
+            scale = pull_scaled_(net, rows, scale, step, hs, x)
+        return _unit(rows.squeeze(1))
+
+    return lanczos_vectors(push, pull, hs[0], steps)
+
+
+def lanczos_vectors(
     push: Callable[[Tensor], Tensor], pull: Callable[[Tensor], Tensor], like: Tensor, steps: int
 ) -> Tensor:
-    """B = UᵀJV with upper bidiagonal B (B, k, k), in float64, for the J (B, n, n) of `push` and Jᵀ of `pull`.
+    """Orthonormal U (B, k, n) that spans u, JJᵀu, …, (JJᵀ)^(k − 1) u, for the J (B, n, n) of `push` and Jᵀ of `pull`.
 
-    U and V are kept orthogonal to rounding by projecting twice on what is left.
+    These may give products of any length. A direction that is spent is followed by a random one.
     """
     draw = torch.Generator().manual_seed(0)  # its own: a look changes nothing
-    v = torch.randn(like.shape, generator=draw, dtype=torch.float64).to(like)
+
+    def random() -> Tensor:
+        return torch.randn(like.shape, generator=draw, dtype=torch.float64).to(like)
+
     us = vs = like.new_empty(len(like), 0, like.shape[-1])
-    b = torch.zeros(len(like), steps, steps, dtype=torch.float64, device=like.device)
+    u = random()
     for k in range(steps):
-        v, beta = _next(v, vs)
-        vs = torch.cat([vs, v.unsqueeze(1)], 1)
-        if k:
-            b[:, k - 1, k] = beta
-        u, b[:, k, k] = _next(push(v), us)
-        us = torch.cat([us, u.unsqueeze(1)], 1)
-        v = pull(u)
-    return b
+        us = torch.cat([us, _outside(u, us, random()).unsqueeze(1)], 1)
+        if k < steps - 1:
+            vs = torch.cat([vs, _outside(pull(us[:, -1]), vs, random()).unsqueeze(1)], 1)
+            u = push(vs[:, -1])
+    return us
 
 
-def _next(v: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
-    """The part of v (B, n) outside the span of the basis (B, k, n), of length one, and its length (B,)."""
+def _outside(v: Tensor, basis: Tensor, other: Tensor) -> Tensor:
+    """The part of v (B, n) outside the span of the basis (B, k, n), or of `other` where v has none; of length one."""
+    for _ in range(3):
+        v = _unit(v)
+        out = v - ((basis @ v.unsqueeze(-1)) * basis).sum(1)
+        v = out.where(out.norm(dim=-1, keepdim=True) > SPENT, other)
     for _ in range(2):
-        v = v - ((basis @ v.unsqueeze(-1)) * basis).sum(1)
-    norm = v.norm(dim=-1)
-    return v / norm.clamp_min(TINY).unsqueeze(-1), norm.double()
+        v = _unit(v - ((basis @ v.unsqueeze(-1)) * basis).sum(1))
+    return v
+
+
+def _unit(v: Tensor) -> Tensor:
+    """v/‖v‖ without under- or overflow; 0 and what is not finite are 0."""
+    largest = v.abs().amax(-1, keepdim=True)
+    v = v / largest.where(largest > 0, 1)
+    v = v / v.norm(dim=-1, keepdim=True).clamp_min(1)
+    return v.where(v.isfinite().all(-1, keepdim=True), 0)

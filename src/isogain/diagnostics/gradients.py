@@ -1,11 +1,12 @@
 """Norms of gradients: of the parameters by layer and gate, and of the signal at every layer or time step."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from isogain.diagnostics.gram import bare
+from isogain.diagnostics.jacobian import precise
+from isogain.diagnostics.pulled import pull_scaled_, rescale_
 from isogain.half import working_type
 from isogain.models.base import Network
 
@@ -34,20 +35,41 @@ def signal_gradient_norms(
 
     The vanishing and exploding profile of Pascanu, Mikolov and Bengio 2013, section 2.
     """
-    precise = bare(net, torch.float64).requires_grad_(False)
-    x = x.double()
+    _, net, hs, x = precise(net, x)
     with torch.enable_grad():
-        hs = precise.trajectory(precise.start(x).requires_grad_(), x)
-        total = sum(loss(out, target) for out, target in _examples(precise.readout(hs), y))
-        grads = torch.autograd.grad(total, hs, materialize_grads=True)
-    return torch.stack([_log_norms(grad) for grad in grads], 1).cpu()
+        leaves = [h.detach().requires_grad_() for h in hs]
+        total = sum(loss(out, target) for out, target in _examples(net.readout(leaves), y))
+        direct = torch.autograd.grad(total, leaves, materialize_grads=True)
+    with torch.no_grad():
+        return torch.stack(
+            _carried_log_norms(net, [d.unsqueeze(1) for d in direct], hs, x), 1
+        ).cpu()
 
 
-def _log_norms(rows: Tensor) -> Tensor:
-    """log ‖r‖ of rows whose squares may underflow: (B, n) -> (B,)."""
-    largest = rows.abs().amax(-1, keepdim=True)
-    unit = rows / largest.where(largest > 0, 1)
-    return unit.norm(dim=-1).log() + largest.squeeze(-1).log()
+def _carried_log_norms(
+    net: Network, direct: Sequence[Tensor], hs: list[Tensor], x: Tensor
+) -> list[Tensor]:
+    """log ‖∂loss/∂h_l‖ for l = 0 … L, (B,) each, given what the readout takes of every h_l directly, (B, 1, n)."""
+    rows = direct[-1].clone()
+    scale, found = rescale_(rows, rows.new_zeros(len(rows), 1, 1)), []
+    for step in reversed(range(-1, len(hs) - 1)):
+        found.append(rows.norm(dim=(1, 2)).log() + scale.flatten())
+        if step >= 0:
+            scale = pull_scaled_(net, rows, scale, step, hs, x)
+            scale = _add_(rows, scale, direct[step])
+    return found[::-1]
+
+
+def _add_(rows: Tensor, scale: Tensor, other: Tensor) -> Tensor:
+    """eᶜ R + S as eᵈ R, for any c; returns d."""
+    if not other.any():
+        return scale
+    empty = ~rows.any(2, keepdim=True)
+    largest = other.abs().amax((1, 2), keepdim=True).log()
+    top = torch.maximum(scale.masked_fill(empty, -torch.inf), largest)
+    top = top.where(top > -torch.inf, 0)
+    rows.mul_((scale - top).clamp_max(0).exp()).add_(other * (-top).exp())
+    return rescale_(rows, top)
 
 
 def _examples(out: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

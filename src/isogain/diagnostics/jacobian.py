@@ -5,7 +5,6 @@ h_L back to h_0 together, one product of (n·block, n) matrices a layer or time 
 ∂h_L/∂h_l at every l on their way.
 """
 
-import copy
 import math
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
@@ -14,22 +13,26 @@ import torch
 from torch import Tensor
 from torch.nn.utils.parametrize import cached
 
-from isogain.cores import log_abs_dets, singular_values
+from isogain.cores import each, log_abs_dets, singular_values
 from isogain.diagnostics.exact import exact_logs, identities
-from isogain.models.base import Network
-from isogain.products import log_singular_values
+from isogain.diagnostics.gram import bare
+from isogain.diagnostics.pulled import pull_input_scaled, pull_scaled_, rescale_
+from isogain.models.base import Network, States
 
 ENTRIES = 2**19  # of all Jacobians at once: more fall out of a CPU's cache
 FEWEST = 4  # examples at once all the same
 LOOKS = (32, 8, 2)  # parts of the way, of which one each is looked at
 RESCALE = 16  # steps from one power of two taken out of the rows to the next
-ROUNDING = 1e-2  # relative error that a plain product's least singular value may have
+ROUNDING = 1e-2  # relative error of a plain product's least singular value above which it is not even estimated
+PROBES = 4  # random rows, carried in float64 beside a plain product
+TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-6}  # nats
 
 
 class Spectra(NamedTuple):
     """Natural logarithms of singular values, descending (B, S, n), and which of them are `exact` (B, S).
 
-    The others are of a plain product in the network's precision, with a condition number below `limit`.
+    The others are of a plain product in the network's precision, with a condition number below `limit` and a measured
+    error below TOLERANCE.
     """
 
     logs: Tensor
@@ -45,70 +48,124 @@ def jacobian_spectrum(net: Network, x: Tensor) -> Tensor:
 def jacobian_spectra(net: Network, x: Tensor, starts: Sequence[int] = (0,)) -> Spectra:
     """log σ(∂h_L/∂h_l) for every l in `starts`, 0 <= l < L: of any size, −inf where it is singular.
 
-    A plain product, and for the examples that are too ill-conditioned for it graded QR decompositions
-    in float64 (see `products`). Raises torch.linalg.LinAlgError where a Jacobian is not finite.
+    To 1e-3 nats (1e-6 of a network in float64) along the trajectory that float64 computes of the network's own weights:
+    a plain product in the network's precision, and for the examples that are too ill-conditioned for it, at the end or
+    on the way, graded QR decompositions in float64 (see `products`). Raises torch.linalg.LinAlgError where a Jacobian
+    is not finite.
     """
-    plain, single = _at_least_single(net, x)
-    with torch.no_grad(), cached():
-        found = [_plain_spectra(plain, *block, starts) for block in _blocks(plain, single)]
+    dtype, net, hs, x = precise(net, x)
+    with torch.no_grad():
+        found = [_plain_spectra(net, *block, starts, dtype) for block in _blocks(hs, x)]
         logs, exact = torch.cat([f.logs for f in found]), torch.cat([f.exact for f in found])
         again = exact.any(1).nonzero().flatten().tolist()
         if again:
             own = [[start for start, e in zip(starts, exact[i], strict=True) if e] for i in again]
-            logs[exact] = exact_logs(net, x[again], own)
+            some = [h[again] for h in hs]
+            logs[exact] = exact_logs(net, some, x[again], own, TOLERANCE[dtype])
     return Spectra(logs, exact, found[0].limit)
 
 
 def jacobian(net: Network, x: Tensor) -> Tensor:
-    """∂h_L/∂h_0 as a plain product in the network's precision; (B, n, n)."""
-    with torch.no_grad(), cached():
-        ends = [next(_sweep(net, *block, [0])) for block in _blocks(net, x)]
-        return torch.cat([rows * scale.exp().to(rows) for _, rows, scale in ends])
+    """∂h_L/∂h_0 as a plain product in the network's precision; (B, n, n).
+
+    Raises torch.linalg.LinAlgError where it leaves the range of that: `jacobian_spectrum` measures logarithms.
+    """
+    dtype, net, hs, x = precise(net, x)
+    with torch.no_grad():
+        ends = [next(_sweep(net, *block, [0], dtype, 1)) for block in _blocks(hs, x)]
+        found = torch.cat([rows * scale.exp().to(rows) for _, rows, scale, *_ in ends])
+        logs = torch.cat(
+            [rows.abs().amax((1, 2)).log() + scale.flatten() for _, rows, scale, *_ in ends]
+        )
+    limits = torch.finfo(dtype)
+    inside = (logs > math.log(limits.tiny)) & (logs < math.log(limits.max)) | (logs == -torch.inf)
+    if not inside.all():
+        raise torch.linalg.LinAlgError(
+            f"the Jacobian's largest entry is e^{logs[~inside][0]:.0f}, beyond {str(dtype)[6:]}: "
+            "take jacobian_spectrum, which measures logarithms"
+        )
+    return found
 
 
 def factor_spectra(net: Network, x: Tensor, at: Sequence[int]) -> Tensor:
     """log σ(∂h_{l+1}/∂h_l), descending, for every l in `at`, in float64; (B, S, n)."""
-    precise = copy.deepcopy(net).double()
-    with torch.no_grad(), cached():
+    dtype, net, hs, x = precise(net, x)
+    with torch.no_grad():
         found = [
-            [log_singular_values([precise.pull_(identities(hs[0]), step, hs, part)]) for step in at]
-            for hs, part in _blocks(precise, x.double())
+            exact_logs(net, hs[: step + 2], x, [[step]] * len(x), TOLERANCE[dtype]) for step in at
         ]
-    return torch.cat([torch.stack(logs, 1) for logs in found])
+    return torch.stack(found, 1)
 
 
 def input_norms(net: Network, x: Tensor) -> Tensor:
     """log ‖∂h_T/∂x_t‖_F of a sequential network for t = 1 … T; (B, T)."""
-    net, x = _at_least_single(net, x)
-    with torch.no_grad(), cached():
-        return torch.cat([_input_norms(net, *block) for block in _blocks(net, x)])
+    _, net, hs, x = precise(net, x)
+    with torch.no_grad():
+        return torch.cat([_input_norms(net, *block) for block in _blocks(hs, x)])
 
 
 def _input_norms(net: Network, hs: list[Tensor], x: Tensor) -> Tensor:
     rows, scale, norms = identities(hs[0]), _no_scale(hs[0]), []
     for step in reversed(range(len(hs) - 1)):
-        into_x = net.pull_input(rows, step, hs, x)
-        norms.append(torch.linalg.matrix_norm(into_x).double().log() + scale.flatten())
-        scale = _rescale_(net.pull_(rows, step, hs, x), scale)
+        into_x, own = pull_input_scaled(net, rows, scale, step, hs, x)
+        own = rescale_(into_x, own)
+        norms.append(torch.linalg.matrix_norm(into_x).log() + own.flatten())
+        scale = pull_scaled_(net, rows, scale, step, hs, x)
     return torch.stack(norms[::-1], 1).cpu()
 
 
-def _plain_spectra(net: Network, hs: list[Tensor], x: Tensor, starts: Sequence[int]) -> Spectra:
+def precise(net: Network, x: Tensor) -> tuple[torch.dtype, Network, list[Tensor], Tensor]:
+    """A network's precision (at least float32), itself in float64, its trajectory of x, and x, for measurements.
+
+    Slopes and trajectories of all examples come of one pass in float64, whatever is then done with some of them: a
+    chaotic network shows the last digit of every state.
+    """
+    single = {torch.float16, torch.bfloat16, torch.float32}
+    dtype = torch.float32 if {p.dtype for p in net.parameters()} & single else torch.float64
+    with torch.no_grad(), cached():
+        net, x = bare(net, torch.float64).requires_grad_(False), x.double()
+        return dtype, net, net.trajectory(net.start(x), x), x
+
+
+def _plain_spectra(
+    net: Network, hs: list[Tensor], x: Tensor, starts: Sequence[int], dtype: torch.dtype
+) -> Spectra:
     """As far as every example is too ill-conditioned, which the product of the last few factors may show."""
     n, first, last = hs[0].shape[-1], min(starts), len(hs) - 1
-    limit = ROUNDING / (n**0.5 * torch.finfo(hs[0].dtype).eps)
+    limit = ROUNDING / (n**0.5 * torch.finfo(dtype).eps)
     looks = {last - (last - first) // part for part in LOOKS} - {last}
     unknown = torch.full_like(hs[0], torch.nan, dtype=torch.float64)
     found = dict.fromkeys(starts, (unknown, unknown[:, 0].isnan()))
-    for step, rows, scale in _sweep(net, hs, x, {*starts, *looks}):
+    for step, rows, scale, *probed in _sweep(net, hs, x, {*starts, *looks}, dtype):
         if step in starts:
             finite = rows.isfinite().all(2).all(1).view(-1, 1, 1)
-            s = singular_values(rows.double().where(finite, 0))
-            found[step] = s.log() + scale.view(-1, 1), ~(s[:, -1] * limit > s[:, 0])  # True for NaN
+            plain = rows.double().where(finite, 0)
+            s = singular_values(plain)
+            lost = ~(s[:, -1] * limit > s[:, 0])  # True for NaN
+            kept = ~lost
+            losses = _losses(*(part[kept] for part in (plain, scale, *probed)))
+            lost[kept] = ~(losses < TOLERANCE[dtype])
+            found[step] = s.log() + scale.view(-1, 1), lost
         elif not (least_condition(rows) < limit).any():
             break
     logs, exact = zip(*(found[step] for step in starts), strict=True)
     return Spectra(torch.stack(logs, 1).cpu(), torch.stack(exact, 1).cpu(), limit)
+
+
+def _losses(plain: Tensor, scale: Tensor, probes: Tensor, probes_scale: Tensor) -> Tensor:
+    """About ‖E‖_F for the R (B, n, n) = (I + E) J in eᶜ R, of which no logarithm of a singular value is further off
+    (Ostrowski 1959), from probes ΩJ carried in float64; (B,).
+    """
+    omega = _random_rows(plain)
+    error = omega @ plain - probes * (probes_scale - scale).exp()
+    found = each(lambda i: torch.linalg.solve(plain[i], error[i], left=False), len(plain))
+    return torch.stack([e.norm() / PROBES**0.5 for e in found]) if found else plain.new_empty(0)
+
+
+def _random_rows(h: Tensor) -> Tensor:
+    """Ω, standard normal, always the same; (PROBES, n)."""
+    draw = torch.Generator().manual_seed(0)
+    return torch.randn(PROBES, h.shape[-1], generator=draw, dtype=torch.float64).to(h.device)
 
 
 def least_condition(a: Tensor) -> Tensor:
@@ -120,31 +177,32 @@ def least_condition(a: Tensor) -> Tensor:
 
 
 def _sweep(
-    net: Network, hs: list[Tensor], x: Tensor, at: Collection[int]
-) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """(l, R (B, n, n), c (B, 1, 1)) with ∂h_L/∂h_l = eᶜ R at every l in `at`, the last first; R goes on changing."""
-    rows, scale = identities(hs[0]), _no_scale(hs[0])
+    net: Network,
+    hs: list[Tensor],
+    x: Tensor,
+    at: Collection[int],
+    dtype: torch.dtype,
+    rescale: int = RESCALE,
+) -> Iterator[tuple[int, Tensor, Tensor, Tensor, Tensor]]:
+    """(l, R (B, n, n), c (B, 1, 1), P (B, PROBES, n), d (B, 1, 1)) at every l in `at`, the last first; R and P go on
+    changing. ∂h_L/∂h_l = eᶜ R in the precision `dtype`, and Ω ∂h_L/∂h_l = eᵈ P in float64.
+    """
+    rows, scale = identities(hs[0]).to(dtype), _no_scale(hs[0])
+    probes, probes_scale = _random_rows(hs[0]).repeat(len(hs[0]), 1, 1), scale
     for step in reversed(range(min(at), len(hs) - 1)):
         net.pull_(rows, step, hs, x)
-        if step % RESCALE == 0:
-            scale = _rescale_(rows, scale)
+        net.pull_(probes, step, hs, x)
+        if step % rescale == 0:
+            scale, probes_scale = rescale_(rows, scale), rescale_(probes, probes_scale)
         if step in at:
-            yield step, rows, scale
+            yield step, rows, scale, probes, probes_scale
 
 
-def _rescale_(rows: Tensor, scale: Tensor) -> Tensor:
-    """A power of two goes from every example's rows to its scale, which is returned."""
-    exponent = rows.abs().amax((1, 2), keepdim=True).frexp().exponent.clamp(-120, 120)
-    rows.mul_(torch.ones_like(scale, dtype=rows.dtype).ldexp(-exponent))  # ldexp of many is slow
-    return scale + exponent.double() * math.log(2)
-
-
-def _blocks(net: Network, x: Tensor) -> Iterator[tuple[list[Tensor], Tensor]]:
-    """The trajectory of all examples, and then a few of them at a time: ([h_0, …, h_L], x)."""
-    hs = net.trajectory(net.start(x), x)
+def _blocks(hs: list[Tensor], x: Tensor) -> Iterator[tuple[list[Tensor], Tensor]]:
+    """The trajectory of a few examples at a time: ([h_0, …, h_L], x)."""
     few = block(hs[0].shape[-1])
     for i in range(0, len(x), few):
-        yield [h[i : i + few] for h in hs], x[i : i + few]
+        yield States(h[i : i + few] for h in hs), x[i : i + few]
 
 
 def block(n: int) -> int:
@@ -154,11 +212,3 @@ def block(n: int) -> int:
 
 def _no_scale(h: Tensor) -> Tensor:
     return torch.zeros(len(h), 1, 1, dtype=torch.float64, device=h.device)
-
-
-def _at_least_single(net: Network, x: Tensor) -> tuple[Network, Tensor]:
-    """The network, or a copy in float32 where its precision is below that, and x in the same."""
-    dtypes = {p.dtype for p in net.parameters()}
-    if dtypes & {torch.float16, torch.bfloat16}:
-        net, dtypes = copy.deepcopy(net).float(), {torch.float32}
-    return net, x.to(dtypes.pop()) if len(dtypes) == 1 else x

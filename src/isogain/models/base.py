@@ -3,9 +3,9 @@
 Axes: B batch, T time steps, D features a step, N hidden units, L layers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,25 @@ class Affine(NamedTuple):
 
     inputs: tuple[Tensor, ...]
     z: Tensor
+
+
+class Scaled(NamedTuple):
+    """diag(eˢ) A for s (B, n) and A (B, n, n) or (n, n), I where it is None: the scale of a row has no range."""
+
+    s: Tensor
+    a: Tensor | None
+
+
+class States(list[Tensor]):
+    """[h_0, …, h_L] of one trajectory, with the slopes that were last computed of it: rows and probes share them."""
+
+    known: tuple[int, Any] = (-1, None)
+
+    def slopes(self, step: int, compute: Callable[[], Any]) -> Any:
+        """What `compute` gives, once for a step asked for twice in a row."""
+        if self.known[0] != step:
+            self.known = step, compute()
+        return self.known[1]
 
 
 class Network(nn.Module):
@@ -90,15 +109,37 @@ class Network(nn.Module):
     def pull_(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
         """R <- R ∂h_{l+1}/∂h_l at l = `step` of the trajectory `hs` of x, an example each; contiguous (B, m, n).
 
-        By autograd where a network has no formula of its own: this is the definition.
+        R may have a lower precision than network, `hs` and x: slopes come from theirs. By autograd where a network
+        has no formula of its own: this is the definition.
         """
+        h, end = self._step_from(step, hs, x)
+        return rows.copy_(_backward(end, h, rows.to(end)))
+
+    @torch.no_grad()
+    def push(self, v: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
+        """∂h_{l+1}/∂h_l v at l = `step`: (B, n) -> (B, n), by autograd where a network has no formula of its own."""
+        h, end = self._step_from(step, hs, x)
+        u = torch.zeros_like(end, requires_grad=True)
         with torch.enable_grad():
-            if self.sequential:
-                h = hs[step].detach().requires_grad_()
-                end = self.trajectory(h, x[:, step : step + 1])[-1]
-            else:
-                h, end = self.trajectory(hs[0].detach().requires_grad_(), x)[step : step + 2]
-        return rows.copy_(_backward(end, h, rows))
+            pulled = torch.autograd.grad(end, h, u, create_graph=True)[0]
+        return torch.autograd.grad(pulled, u, v)[0]
+
+    @torch.no_grad()
+    def scaled_factors(self, step: int, hs: list[Tensor], x: Tensor) -> list[Scaled]:
+        """∂h_{l+1}/∂h_l at l = `step`, as a product of which the first is applied first.
+
+        A slope outside the precision's range is the logarithm of a row's scale, where a network has a formula.
+        """
+        h = hs[step]
+        unit = torch.eye(h.shape[-1], dtype=h.dtype, device=h.device).repeat(len(h), 1, 1)
+        return [Scaled(torch.zeros_like(h), self.pull_(unit, step, hs, x))]
+
+    @torch.no_grad()
+    def scaled_input_factors(self, step: int, hs: list[Tensor], x: Tensor) -> list[Scaled]:
+        """∂h_{l+1}/∂x_{l+1} of a sequential network in the same way; the first factor is (B, n, D) or (n, D)."""
+        h = hs[step]
+        unit = torch.eye(h.shape[-1], dtype=h.dtype, device=h.device).repeat(len(h), 1, 1)
+        return [Scaled(torch.zeros_like(h), self.pull_input(unit, step, hs, x))]
 
     @torch.no_grad()
     def pull_input(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
@@ -106,7 +147,16 @@ class Network(nn.Module):
         with torch.enable_grad():
             now = x[:, step : step + 1].detach().requires_grad_()
             end = self.trajectory(hs[step].detach(), now)[-1]
-        return _backward(end, now, rows).squeeze(-2)
+        return _backward(end, now, rows.to(end)).squeeze(-2).to(rows)
+
+    @torch.enable_grad()
+    def _step_from(self, step: int, hs: list[Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+        """h_l and h_{l+1}, in one graph."""
+        if self.sequential:
+            h = hs[step].detach().requires_grad_()
+            return h, self.trajectory(h, x[:, step : step + 1])[-1]
+        h, end = self.trajectory(hs[0].detach().requires_grad_(), x)[step : step + 2]
+        return h, end
 
     def kernels(self) -> Iterator[tuple[nn.Module, str]]:
         """The matrices under study, as (module, parameter name); each parameter is (..., n, k)."""
@@ -159,3 +209,18 @@ def _backward(end: Tensor, start: Tensor, rows: Tensor) -> Tensor:
     """Each of the m rows R (B, m, n) carried from `end` (B, n) to `start` (B, ...); (B, m, ...)."""
     grads = torch.autograd.grad(end, start, rows.transpose(0, 1), is_grads_batched=True)
     return grads[0].transpose(0, 1)
+
+
+def once(hs: list[Tensor], step: int, compute: Callable[[], Any]) -> Any:
+    """What `compute` gives of a step, remembered by `States`."""
+    return hs.slopes(step, compute) if isinstance(hs, States) else compute()
+
+
+def resolved(slopes: Tensor, like: Tensor) -> Tensor:
+    """Slopes in the precision of `like`, 0 where underflow has taken digits of them.
+
+    A zero makes a Jacobian singular, which is noticed, and measured again with `scaled_factors`.
+    """
+    limits = torch.finfo(like.dtype)
+    slopes = slopes.to(like.dtype)
+    return slopes.where(slopes.abs() > limits.tiny / limits.eps, 0)

@@ -1,13 +1,15 @@
 """LSTM whose recurrent gates are one (L, 4, N, N) kernel: each gate its own square matrix."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from isogain.activations import sigmoid_derivative, tanh_derivative
 from isogain.init import gaussian_
-from isogain.models.base import Affine, Network
+from isogain.models.base import Affine, Network, Scaled, once
+from isogain.models.lstm_slopes import LogSlopes, Slopes
 from isogain.theory import critical, prediction
 from isogain.theory.critical import Point
 from isogain.theory.prediction import Prediction
@@ -75,6 +77,32 @@ class LSTM(Network):
         return rows
 
     @torch.no_grad()
+    def push(self, v: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
+        parts, found = v.chunk(2 * self.depth, -1), []
+        for layer, given in enumerate(self._arguments(step, hs, x)):
+            h, c = parts[2 * layer : 2 * layer + 2]
+            z = h @ self.recurrent[layer].flatten(0, 1).mT
+            if layer:
+                z = z + found[-2] @ self.input[layer].weight.mT
+            found += Slopes.of(*given).push(z.chunk(4, -1), c)
+        return torch.cat(found, -1)
+
+    @torch.no_grad()
+    def scaled_factors(self, step: int, hs: list[Tensor], x: Tensor) -> list[Scaled]:
+        found, n, size = [], self.hidden, hs[0].shape[-1]
+        for layer, given in enumerate(self._arguments(step, hs, x)):
+            u = self._input_gates(layer) if layer else None
+            at = 2 * n * layer
+            found += LogSlopes.of(*given).factors(self.recurrent[layer], u, at, size)
+        return found
+
+    @torch.no_grad()
+    def scaled_input_factors(self, step: int, hs: list[Tensor], x: Tensor) -> list[Scaled]:
+        _, (s, _), *upper = self.scaled_factors(step, hs, x)
+        first = LogSlopes.of(*next(self._arguments(step, hs, x)))
+        return [Scaled(s, first.into(self._input_gates(0), hs[0].shape[-1])), *upper]
+
+    @torch.no_grad()
     def pull_input(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
         rows = rows.clone()
         slopes = self._deltas_(rows, step, hs, x)[0]
@@ -85,8 +113,8 @@ class LSTM(Network):
 
     def relative_slope(self, z: Tensor) -> Tensor:
         i, f, g, o = z.unflatten(1, (-1, 4)).unbind(2)
-        i, f, o = (4 * s.sigmoid() * (-s).sigmoid() for s in (i, f, o))
-        return torch.stack([i, f, 1 - g.tanh().square(), o], 2).flatten(1, 2)
+        i, f, o = (4 * sigmoid_derivative(s) for s in (i, f, o))
+        return torch.stack([i, f, tanh_derivative(g), o], 2).flatten(1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """By torch's fused kernel (oneDNN on a CPU, cuDNN on a GPU), which takes a second bias: zero.
@@ -135,10 +163,16 @@ class LSTM(Network):
     def labels(self, name: str, w: Tensor) -> list[str]:
         return [f"{name}/{layer:03d}/{gate}" for layer in range(self.depth) for gate in GATES]
 
-    def _gates(self, layer: int, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        gates = self.input[layer](x) + h @ self.recurrent[layer].flatten(0, 1).mT
-        i, f, g, o = gates.chunk(4, -1)
-        return i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
+    def _arguments(
+        self, step: int, hs: list[Tensor], x: Tensor
+    ) -> Iterator[tuple[tuple[Tensor, ...], Tensor, Tensor]]:
+        """The gates' z on the way to h_{t+1}, four of (B, N), c_t and c_{t+1}, layer by layer."""
+        before, after = (hs[t].chunk(2 * self.depth, -1) for t in (step, step + 1))
+        for layer in range(self.depth):
+            h, c = before[2 * layer : 2 * layer + 2]
+            signal = after[2 * layer - 2] if layer else x[:, step]
+            z = self.input[layer](signal) + h @ self.recurrent[layer].flatten(0, 1).mT
+            yield z.chunk(4, -1), c, after[2 * layer + 1]
 
     def _input_gates(self, layer: int) -> Tensor:
         """The input's weights, a matrix a gate: (4, N, D)."""
@@ -146,18 +180,16 @@ class LSTM(Network):
 
     def _deltas_(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> "list[Slopes]":
         """R <- R ∂h_{t+1}/∂(o's term, c) of every layer, (B, m, 2N) each, from the top down; the layers' slopes."""
-        before, after = (hs[t].chunk(2 * self.depth, -1) for t in (step, step + 1))
-        parts, found = rows.chunk(self.depth, -1), []
+        parts = rows.chunk(self.depth, -1)
+        given = partial(self._arguments, step, hs, x)
+        slopes = once(hs, step, lambda: [Slopes.of(*layer) for layer in given()])
+        found = [layer.to(rows) for layer in slopes]
         for layer in reversed(range(self.depth)):
-            h, c = before[2 * layer : 2 * layer + 2]
-            signal = after[2 * layer - 2] if layer else x[:, step]
-            slopes = Slopes.of(*self._gates(layer, signal, h), c, after[2 * layer + 1])
             to_h, to_c = parts[layer].chunk(2, -1)
-            to_c.addcmul_(to_h, slopes.c.unsqueeze(-2))
+            to_c.addcmul_(to_h, found[layer].c.unsqueeze(-2))
             if layer:
                 below = parts[layer - 1].chunk(2, -1)[0]
-                below.add_(parts[layer] @ slopes.times(self._input_gates(layer)))
-            found.insert(0, slopes)
+                below.add_(parts[layer] @ found[layer].times(self._input_gates(layer)))
         return found
 
 
@@ -166,30 +198,3 @@ def _cell(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     i, f, g, o = gates.chunk(4, -1)
     c = f.sigmoid() * c + i.sigmoid() * g.tanh()
     return o.sigmoid() * c.tanh(), c
-
-
-class Slopes(NamedTuple):
-    """One step's derivatives at each unit, (B, N): of c by the terms of i, f, g; of h by c and by o's term; and f."""
-
-    i: Tensor
-    forget: Tensor
-    g: Tensor
-    c: Tensor
-    o: Tensor
-    f: Tensor
-
-    @classmethod
-    def of(cls, i: Tensor, f: Tensor, g: Tensor, o: Tensor, c: Tensor, c_next: Tensor) -> "Slopes":
-        t = c_next.tanh()
-        return cls(
-            g * i * (1 - i), c * f * (1 - f), i * (1 - g * g), o * (1 - t * t), t * o * (1 - o), f
-        )
-
-    def times(self, w: Tensor) -> Tensor:
-        """∂(h by o's term, c)/∂v for the gates' matrices w (4, N, K) of a vector v: (B, 2N, K)."""
-        i, forget, g, o = (slope.unsqueeze(-1) for slope in (self.i, self.forget, self.g, self.o))
-        out = w.new_empty(len(i), 2 * w.shape[1], w.shape[2])
-        by_o, by_c = out.chunk(2, -2)
-        torch.mul(o, w[3], out=by_o)
-        torch.mul(i, w[0], out=by_c).addcmul_(forget, w[1]).addcmul_(g, w[2])
-        return out

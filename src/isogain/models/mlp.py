@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from isogain.activations import ACTIVATIONS
 from isogain.init import gaussian_
-from isogain.models.base import Affine, Network
+from isogain.models.base import Affine, Network, Scaled, once, resolved
 from isogain.theory import critical, prediction
 from isogain.theory.critical import Point
 from isogain.theory.prediction import Prediction
@@ -42,10 +42,6 @@ class MLP(Network):
     def phi(self) -> Callable[[Tensor], Tensor]:
         return ACTIVATIONS[self.activation].function
 
-    @property
-    def slope(self) -> Callable[[Tensor], Tensor]:
-        return ACTIVATIONS[self.activation].slope
-
     def entry(self, x: Tensor) -> tuple[list[Affine], Tensor]:
         z = self.input(flat := x.flatten(1))
         return [Affine((flat,), z)], self.phi(z)
@@ -58,9 +54,21 @@ class MLP(Network):
 
     @torch.no_grad()
     def pull_(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
-        delta = rows * self.slope(hs[step + 1]).unsqueeze(-2)
-        torch.mm(delta.flatten(0, 1), self.kernel[step], out=rows.flatten(0, 1))
+        derivative = ACTIVATIONS[self.activation].derivative
+        slopes = once(hs, step, lambda: derivative(self._z(step, hs)))
+        delta = rows * resolved(slopes, rows).unsqueeze(-2)
+        torch.mm(delta.flatten(0, 1), self.kernel[step].to(rows.dtype), out=rows.flatten(0, 1))
         return rows
+
+    @torch.no_grad()
+    def push(self, v: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
+        slopes = ACTIVATIONS[self.activation].derivative(self._z(step, hs))
+        return slopes * (v @ self.kernel[step].mT)
+
+    @torch.no_grad()
+    def scaled_factors(self, step: int, hs: list[Tensor], x: Tensor) -> list[Scaled]:
+        logs = ACTIVATIONS[self.activation].log_derivative(self._z(step, hs))
+        return [Scaled(logs, self.kernel[step])]
 
     def top(self, hs: list[Tensor]) -> Tensor:
         return hs[-1]
@@ -89,3 +97,6 @@ class MLP(Network):
 
     def kernels(self) -> Iterator[tuple[nn.Module, str]]:
         yield self, "kernel"
+
+    def _z(self, step: int, hs: list[Tensor]) -> Tensor:
+        return nn.functional.linear(hs[step], self.kernel[step], self.bias[step])

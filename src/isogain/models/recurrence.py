@@ -41,20 +41,23 @@ class Recurrence(torch.autograd.Function):
         function_, beta_ = ACTIVATIONS[phi].function_, () if beta is None else (beta,)
         before, *after = out.unbind()
         transposed = w.mT.contiguous()
-        for h in after:
-            function_(h.addmm_(before, transposed), *beta_)
+        slopes = None if ACTIVATIONS[phi].slope else torch.empty_like(out[1:])
+        for t, h in enumerate(after):
+            h.addmm_(before, transposed)
+            if slopes is not None:
+                slopes[t] = ACTIVATIONS[phi].derivative(h)
+            function_(h, *beta_)
             before = h
-        ctx.save_for_backward(x, u, w, out)
+        ctx.save_for_backward(x, u, w, out, slopes)
         ctx.phi, ctx.last, ctx.has_beta = phi, last, beta is not None
         return before.clone() if last else out[1:].clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, u, w, out = ctx.saved_tensors
-        delta = ACTIVATIONS[ctx.phi].slope(
-            out[1:]
-        )  # becomes ∂loss/∂z_t, from the last step to the first
+        x, u, w, out, slopes = ctx.saved_tensors
+        # becomes ∂loss/∂z_t, from the last step to the first
+        delta = ACTIVATIONS[ctx.phi].slope(out[1:]) if slopes is None else slopes.clone()
         _backpropagate_(delta, w, grad, ctx.last)
         flat = delta.flatten(0, 1)
         grad_x = (flat @ u).view(*delta.shape[:2], -1) if ctx.needs_input_grad[0] else None

@@ -1,0 +1,65 @@
+"""Rows carried back through a network, whatever their size: a power of two of each example's is kept apart.
+
+Axes: B examples, m rows, n state size.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from isogain.double_double import power_of_two
+from isogain.models.base import Network, Scaled
+
+SMALL = 1e-250  # a largest entry below it, of rows of size 1, may be what underflow has left
+
+
+def pull_scaled_(
+    net: Network, rows: Tensor, scale: Tensor, step: int, hs: list[Tensor], x: Tensor
+) -> Tensor:
+    """R <- R ∂h_{l+1}/∂h_l of eᶜ R, R (B, m, n) in float64, c (B, 1, 1); returns the new c.
+
+    Where slopes leave the range of float64 their logarithms are added to c: zero is left of what is zero.
+    """
+    before = rows.clone()
+    largest = net.pull_(rows, step, hs, x).abs().amax((1, 2))
+    for i in (largest < SMALL).nonzero().flatten().tolist():
+        one = slice(i, i + 1)
+        factors = net.scaled_factors(step, [h[one] for h in hs], x[one])
+        rows[one], scale[one] = _through(factors, before[one], scale[one])
+    return rescale_(rows, scale)
+
+
+def pull_input_scaled(
+    net: Network, rows: Tensor, scale: Tensor, step: int, hs: list[Tensor], x: Tensor
+) -> tuple[Tensor, Tensor]:
+    """eᶜ R ∂h_{l+1}/∂x_{l+1} as rows (B, m, D) and c (B, 1, 1), R kept."""
+    found, scale = net.pull_input(rows, step, hs, x), scale.clone()
+    for i in (found.abs().amax((1, 2)) < SMALL).nonzero().flatten().tolist():
+        one = slice(i, i + 1)
+        factors = net.scaled_input_factors(step, [h[one] for h in hs], x[one])
+        found[one], scale[one] = _through(factors, rows[one], scale[one])
+    return found, scale
+
+
+def _through(factors: list[Scaled], rows: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    for s, a in reversed(factors):
+        rows, scale = _scaled(rows, scale, s)
+        rows = rows if a is None else rows @ a
+    return rows, scale
+
+
+def _scaled(rows: Tensor, scale: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
+    """R diag(eˢ) of one example, its largest entry 1 if it is not 0, and the new scale."""
+    logs = rows.abs().log() + s.unsqueeze(-2)
+    top = logs.amax((1, 2), keepdim=True)
+    top = top.where(top > -torch.inf, 0)
+    return rows.sign() * (logs - top).exp(), scale + top
+
+
+def rescale_(rows: Tensor, scale: Tensor) -> Tensor:
+    """A power of two goes from every example's rows to its scale, which is returned."""
+    most = 120 if rows.dtype == torch.float32 else 1000
+    exponent = rows.abs().amax((1, 2), keepdim=True).frexp().exponent.clamp(-most, most)
+    rows.mul_(power_of_two(-exponent).to(rows.dtype))  # ldexp of many is slow
+    return scale + exponent.double() * math.log(2)
