@@ -25,6 +25,10 @@ class CheckpointError(UserError):
     """A checkpoint is missing, damaged, or of another model."""
 
 
+class FolderLost(UserError):
+    """A run's folder was removed, or another one put in its place, while the run was at work in it."""
+
+
 class Divergence(Exception):
     """Training met a number that is not finite: an outcome, not a mistake."""
 

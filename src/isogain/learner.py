@@ -13,7 +13,7 @@ from isogain import restart
 from isogain.errors import Divergence
 from isogain.models.base import Network
 from isogain.optim import Optim, kernel_parameters
-from isogain.record.logger import record
+from isogain.record.logger import RunRecord, record
 from isogain.reg.base import Regularizer, Time
 from isogain.tally import Tally
 from isogain.training_metrics import TrainingMetrics
@@ -131,6 +131,7 @@ class Learner(pl.LightningModule):
             if hasattr(logger, "flush"):
                 logger.flush()  # the record is never behind a checkpoint
         checkpoint["isogain"] = {
+            "record": self._extent(),
             "tally": self.tally.of_all(self.trainer).cpu(),
             "metrics": dict(self.metrics),
             "optim": repr(self.optim),
@@ -138,6 +139,11 @@ class Learner(pl.LightningModule):
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
+
+    def _extent(self) -> dict[str, Any]:
+        """What the files of the record hold at this moment."""
+        extents = [x.extent() for x in self.trainer.loggers if isinstance(x, RunRecord)]
+        return extents[0] if extents else {}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Raises CheckpointError where it is of other weights or parameter groups.

@@ -95,6 +95,7 @@ def _steps_behind(
     if ckpt:
         checkpoint = checkpoints.load(Path(ckpt))
         _check_fit(Path(ckpt), checkpoint, net, optim)
+        checkpoints.check_moments(Path(ckpt), checkpoint)
         _check_something_left(ckpt, checkpoint, limits)
         return checkpoint["global_step"]
     return 0

@@ -3,6 +3,7 @@
 import logging
 import signal
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -15,13 +16,20 @@ from torch import Tensor
 
 from isogain import report
 from isogain.data.task import Task
-from isogain.errors import Divergence, Interrupted, Preempted
+from isogain.errors import (
+    CheckpointError,
+    Divergence,
+    FolderLost,
+    Interrupted,
+    Preempted,
+    UserError,
+)
 from isogain.learner import Learner
 from isogain.models.base import Network
 from isogain.optim import Optim
 from isogain.record import checkpoints, provenance
 from isogain.record.checkpoints import WholeFileIO
-from isogain.record.logger import RunRecord
+from isogain.record.logger import RunRecord, number_by_steps_done_
 from isogain.record.run_folder import RunFolder, ways_on
 from isogain.reg.base import Regularizer
 
@@ -64,14 +72,9 @@ def run(
     log.info(report.start_table(learner, data, device, init, {"seed": seed, "folder": out}))
     outcome, error = _outcome(fitter, learner, data, start)
     summary = outcome | _numbers(fitter, learner) | _circumstances(device, seed, started)
-    try:
-        record.flush()
-        if fitter.is_global_zero and summary["status"] != "preempted":
-            folder.end(summary)
-    except OSError as full:
-        error = error or full
+    unwritten = _put_on_disk(folder, record, summary, fitter.is_global_zero)
     _close(fitter, summary)
-    if error is not None:
+    if error := error or unwritten:
         raise error
     log.info(report.end_table(summary, folder.path))
     return summary
@@ -85,7 +88,7 @@ def _fitter(
     out: str,
 ) -> pl.Trainer:
     chosen = [callback for callback in callbacks.values() if callback is not None]
-    return trainer(
+    fitter = trainer(
         logger=loggers,
         callbacks=chosen,
         plugins=[WholeFileIO(), *_cluster()],
@@ -96,6 +99,8 @@ def _fitter(
         enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in chosen),
         num_sanity_val_steps=0,
     )
+    number_by_steps_done_(fitter)
+    return fitter
 
 
 def _learner(
@@ -128,7 +133,7 @@ def _start(folder: RunFolder, record: RunRecord, ckpt: str | None, resume: bool)
         record.rewind(-1)
         return Path(ckpt) if ckpt else None
     path, checkpoint = found
-    record.rewind(checkpoint["global_step"])
+    record.rewind(checkpoint["global_step"], checkpoint["isogain"].get("record"))
     log.info("resuming from %s, step %d", path, checkpoint["global_step"])
     return path
 
@@ -160,7 +165,40 @@ def _outcome(
         told = _told(fitter)
         return {"status": "interrupted", "error": told}, Interrupted(told)
     except Exception as error:
+        error = _of_checkpoint(error, start)
         return {"status": "failed", "error": f"{type(error).__name__}: {error}"}, error
+
+
+def _of_checkpoint(error: Exception, start: Path | None) -> Exception:
+    """A CheckpointError instead of one that came while Lightning restored the checkpoint."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    restoring = any(
+        frame.f_code.co_filename.endswith("checkpoint_connector.py")
+        and frame.f_code.co_name.startswith(("restore", "resume_start"))
+        for frame in frames
+    )
+    if start is None or not restoring or isinstance(error, UserError):
+        return error
+    reason = (str(error).strip() or "no reason given").splitlines()[0]
+    return CheckpointError(f"ckpt={start}: cannot go on from it ({type(error).__name__}: {reason})")
+
+
+def _put_on_disk(
+    folder: RunFolder, record: RunRecord, summary: Mapping[str, Any], leader: bool
+) -> Exception | None:
+    """Write the record and the summary; the first error, once all was tried."""
+    steps = [record.flush]
+    if leader and summary["status"] != "preempted":
+        steps.append(lambda: folder.end(dict(summary)))
+    errors = []
+    for step in steps:
+        try:
+            step()
+        except (OSError, FolderLost) as error:
+            errors.append(error)
+    if lost := record.unwritten():
+        log.error("%s: %s could not be written, and are lost", folder.path, lost)
+    return next(iter(errors), None)
 
 
 def _told(fitter: pl.Trainer, end: Preempted | None = None) -> str:

@@ -1,7 +1,5 @@
 """A study of Optuna's in a file: trials that are asked for, told, and taken up again after a kill."""
 
-import os
-import socket
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,7 +45,7 @@ def asked(study: Any, space: dict[str, Any], seed: int, startup: int, side_by_si
     )
     trial = study.ask(space)
     now = datetime.now(UTC).isoformat()
-    trial.set_user_attr("by", {"host": socket.gethostname(), "pid": os.getpid(), "time": now})
+    trial.set_user_attr("by", {**processes.this_process(), "time": now})
     return trial
 
 
@@ -66,9 +64,7 @@ def is_cut_off(trial: Any) -> bool:
     by = trial.user_attrs.get("by")
     if not by:  # killed between asking and saying who asks
         return True
-    return processes.this_host(by["host"]) and not processes.process_alive(
-        by["pid"], seconds(by["time"])
-    )
+    return processes.is_alive(by, seconds(by.get("time"))) is False
 
 
 def distribution(override: Override) -> Any:

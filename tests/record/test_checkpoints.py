@@ -1,18 +1,44 @@
 """Checkpoints are whole or absent, hold no code, and are told apart from damaged ones."""
 
+import contextlib
 import logging
 import os
 import pickle
+import random
+from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from pytorch_lightning.loops import _FitLoop
+from runs import checkpoint, small_run
 
 from isogain.errors import CheckpointError, UserError
+from isogain.record.checkpoint_shape import REQUIRED, first_mistake, stray_moments
 from isogain.record.checkpoints import WholeFileIO, first_difference, load, newest_good
 
-GOOD = {"state_dict": {"w": torch.arange(3.0)}, "global_step": 5, "loops": {}, "isogain": {}}
+MOMENTS = {"step": torch.tensor(5.0), "exp_avg": torch.ones(3), "exp_avg_sq": torch.ones(3)}
+GOOD = {
+    "state_dict": {"w": torch.arange(3.0)},
+    "global_step": 5,
+    "pytorch-lightning_version": "2.6.6",
+    "loops": {"fit_loop": _FitLoop(SimpleNamespace()).state_dict()},
+    "callbacks": {"Checkpoints": {"best_score": None, "best_epoch": None}},
+    "optimizer_states": [{"state": {0: MOMENTS}, "param_groups": [{"lr": 0.1, "params": [0]}]}],
+    "lr_schedulers": [],
+    "isogain": {
+        "record": {"metrics.csv": {"rows": 2, "last": 5}, "spectra.npz": {}},
+        "tally": torch.zeros(1, 4, dtype=torch.float64),
+        "metrics": {"a": 0.5, "b": None, "epoch_best": 1},
+        "optim": "SGD()",
+        "reg": "Soft",
+        "rng": torch.get_rng_state(),
+        "cuda_rng": [],
+    },
+}
 
 
 def saved(path: Path, age: int = 0, **changed: Any) -> Path:
@@ -32,7 +58,7 @@ def told(path: Path) -> str:
 def test_what_is_saved_is_loaded(tmp_path):
     path = tmp_path / "deep" / "last.ckpt"
     WholeFileIO().save_checkpoint(GOOD, path)
-    torch.testing.assert_close(WholeFileIO().load_checkpoint(path), GOOD, rtol=0, atol=0)
+    assert repr(WholeFileIO().load_checkpoint(path)) == repr(GOOD)
     assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
 
 
@@ -139,6 +165,105 @@ def test_without_a_good_checkpoint_there_is_none(tmp_path, damaged):
     (tmp_path / ".last.ckpt.1.part").write_bytes(b"half")
     assert newest_good(tmp_path) is None
     assert newest_good(tmp_path / "nowhere") is None
+
+
+@pytest.mark.parametrize("kind", ["a link that leads nowhere", "a folder", "a pipe", "a link"])
+def test_what_is_no_file_among_checkpoints_is_passed_over(tmp_path, kind):
+    saved(tmp_path / "previous.ckpt", 5)
+    match kind:
+        case "a folder":
+            (tmp_path / "last.ckpt").mkdir()
+        case "a pipe":
+            os.mkfifo(tmp_path / "last.ckpt")
+        case "a link":
+            (tmp_path / "last.ckpt").symlink_to("/dev/zero")
+        case _:
+            (tmp_path / "last.ckpt").symlink_to(tmp_path / "nowhere")
+    assert newest_good(tmp_path)[0].name == "previous.ckpt"
+
+
+def places(node: Any, path: tuple = ()) -> Iterator[tuple]:
+    """The path of everything in nested dicts and lists."""
+    if path:
+        yield path
+    for key in node if isinstance(node, dict) else range(len(node)) if type(node) is list else ():
+        yield from places(node[key], (*path, key))
+
+
+def changed(content: dict, path: tuple, value: Any) -> dict:
+    """`content` with another value at `path`; nothing there where that is `changed` itself."""
+    content = deepcopy(content)
+    node = content
+    for key in path[:-1]:
+        node = node[key]
+    if value is changed:
+        del node[path[-1]]
+    else:
+        node[path[-1]] = value
+    return content
+
+
+WRONG = ["abc", -1, 2.5, True, None, [1], {}, {"a": 1}, {1: {}}, torch.zeros(7), changed]
+NEEDED = [
+    *((name,) for name in ("global_step", "state_dict", "loops", "callbacks", "optimizer_states")),
+    *(("isogain", name) for name in ("tally", "metrics", "optim", "reg", "rng", "cuda_rng")),
+    *[("state_dict", "w"), ("loops", "fit_loop"), ("optimizer_states", 0), ("isogain",)],
+    ("loops", "fit_loop", "epoch_progress", "current", "processed"),
+    ("loops", "fit_loop", "epoch_loop.batch_progress", "is_last_batch"),
+    ("optimizer_states", 0, "param_groups"),
+    ("optimizer_states", 0, "param_groups", 0, "params"),
+    ("optimizer_states", 0, "state", 0, "exp_avg"),
+]
+
+
+def mistake_of(checkpoint: dict) -> str | None:
+    return first_mistake(checkpoint) or stray_moments(checkpoint)
+
+
+@pytest.mark.parametrize("path", NEEDED, ids=str)
+def test_a_wrong_type_where_training_takes_one_for_granted_is_passed_over_with_a_line(path):
+    harmless = {"metrics": [{}, {"a": 1}], "cuda_rng": [], "callbacks": [{}], "optim": ["abc"]}
+    harmless |= {"reg": ["abc"], "exp_avg": [-1, 2.5, True, None, changed], "is_last_batch": [True]}
+    for value in WRONG:
+        broken = changed(GOOD, path, value)
+        kept = any(
+            value is v or type(value) is type(v) is dict and value == v
+            for v in harmless.get(path[-1], [])
+        )
+        if path == ("state_dict", "w") and isinstance(value, torch.Tensor):
+            continue  # a tensor of another shape: another network's
+        mistake = mistake_of(broken) if REQUIRED <= broken.keys() else "lacks a key"
+        assert (mistake is None) == kept, (value, mistake)
+        assert kept or ("\n" not in mistake and len(mistake) < 200)
+
+
+def test_the_shape_of_anything_is_a_line_and_never_an_error():
+    for path in places(GOOD):
+        for value in WRONG:
+            broken = changed(GOOD, path, value)
+            if REQUIRED <= broken.keys():
+                assert isinstance(mistake_of(broken), str | None)
+
+
+def test_of_two_checkpoints_the_one_of_wrong_types_is_passed_over(tmp_path, caplog):
+    saved(tmp_path / "previous.ckpt", 5)
+    saved(tmp_path / "last.ckpt", global_step="abc")
+    with caplog.at_level(logging.WARNING):
+        assert newest_good(tmp_path)[0].name == "previous.ckpt"
+    assert "last.ckpt: not a checkpoint of a training run (global_step is" in caplog.text
+
+
+@pytest.mark.slow
+def test_from_a_checkpoint_with_anything_wrong_in_it_a_run_goes_on_or_ends_with_a_line(tmp_path):
+    draw, out = random.Random(0), tmp_path / "run"
+    few = ("data=adding", "data.T=4", "trainer.max_epochs=1", "callbacks.checkpoints.every=3")
+    small_run(out, *few)
+    real, last = checkpoint(out, "previous"), out / "checkpoints" / "last.ckpt"
+    everywhere = [(path, value) for path in places(real) for value in WRONG]
+    for path, value in draw.sample(everywhere, 60):
+        torch.save(changed(real, path, value), last)
+        with contextlib.suppress(UserError):
+            assert small_run(out, *few, "resume=true")["status"] in ("finished", "diverged")
 
 
 W, V = torch.zeros(2, 3), torch.zeros(4)

@@ -1,13 +1,20 @@
 """One call logs an event everywhere: to the run's folder and to any logger of Lightning's."""
 
 import csv
+import math
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import LearningRateMonitor
+from runs import small_run
 
 from isogain.record.logger import RunRecord, Spectrum, record
 
+SMALLER = ("data=adding", "data.T=4", "trainer.log_every_n_steps=1", "trainer.max_epochs=2")
 EDGES = np.linspace(0, 1, 5)
 
 
@@ -69,3 +76,51 @@ def test_rewind_forgets_later_rows_and_spectra_alike(tmp_path, step):
     steps = [int(row["step"]) for row in rows(tmp_path)]
     with np.load(tmp_path / "spectra.npz") as arrays:
         assert arrays["s/step"].tolist() == steps == [s for s in (0, 5, 9) if s <= step]
+
+
+class Talkative(pl.Callback):
+    """What users log: by `self.log`, and by the logger at the present step, the one before and none."""
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *a: Any) -> None:
+        done = float(trainer.global_step)
+        module.log("user/step", done)
+        module.log("user/forked", done, on_step=True, on_epoch=True)
+        trainer.logger.log_metrics({"user/before": done - 1}, step=trainer.global_step - 1)
+        trainer.logger.log_metrics({"user/unnumbered": torch.tensor(done), "user/nan": math.nan})
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        module.log("user/val", float(trainer.global_step))
+
+    def on_test_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        module.log("user/test", float(trainer.global_step))
+
+
+class Crash(pl.Callback):
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        if trainer.global_step == 5:
+            raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["at once", "resumed"])
+def test_whoever_logs_finds_it_in_the_row_of_the_steps_done_and_no_row_of_ours_is_lost(
+    tmp_path, cut
+):
+    """Lightning calls its loggers before it counts the step: its number is one less than ours."""
+    small_run(tmp_path / "plain", *SMALLER)
+    options = (*SMALLER, "callbacks.checkpoints.every=3")
+    users = lambda: {"user": Talkative(), "lr": LearningRateMonitor()}  # noqa: E731
+    if cut:
+        with pytest.raises(ZeroDivisionError):
+            small_run(tmp_path / "users", *options, extra=users() | {"crash": Crash()})
+    small_run(tmp_path / "users", *options, f"resume={cut}", extra=users())
+    plain, found = rows(tmp_path / "plain"), rows(tmp_path / "users")
+    assert [{name: row[name] for name in plain[0]} for row in found] == plain
+    assert [int(row["step"]) for row in found] == list(range(13))
+    for row in found[1:]:
+        assert row["user/step"] == row["user/forked_step"] == row["user/unnumbered"]
+        assert float(row["user/step"]) == float(row["step"]) and row["user/nan"] == "nan"
+    assert [row["user/before"] for row in found] == [*(f"{n}.0" for n in range(12)), ""]
+    for name in ("user/val", "user/forked_epoch"):
+        assert [row["step"] for row in found if row[name]] == ["6", "12"]
+    assert [row["step"] for row in found if row["user/test"]] == ["12"]
+    assert [row["step"] for row in found if row["lr-MatrixAdam/pg1"]] == [str(n) for n in range(12)]

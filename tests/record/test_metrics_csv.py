@@ -1,11 +1,18 @@
 """metrics.csv: a row a step, whole whenever it is read, whatever cut the run short."""
 
 import csv
+import math
+import random
 import sys
+import tracemalloc
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from isogain.record import metrics_csv
 from isogain.record.metrics_csv import Table
 
 
@@ -153,3 +160,110 @@ def test_while_a_written_row_is_filled_in_a_kill_never_loses_it(path):
         sys.setprofile(None)
     assert all(len(content.splitlines()) > 2 for content in seen)
     assert seen[-1].splitlines()[2] == b"2,,1,3"
+
+
+def as_text(model: dict[int, dict[str, Any]]) -> dict[int, dict[str, str]]:
+    return {
+        step: {name: str(value) for name, value in model[step].items()} for step in sorted(model)
+    }
+
+
+def on_disk(path: Path) -> dict[int, dict[str, str]]:
+    """Cells by step, in the file's order, which has to be rising."""
+    found = rows(path) if path.exists() else []
+    steps = [int(row["step"]) for row in found]
+    assert steps == sorted(set(steps))
+    return {
+        int(row.pop("step")): {name: value for name, value in row.items() if value} for row in found
+    }
+
+
+VALUES = [0.1, -1e300, math.nan, math.inf, 7, 0, "text", "a,b", 'a "word"', "ünï"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_value_is_ever_lost_and_of_two_of_a_cell_the_later_stands(path, seed):
+    """A dict of dicts is the model, whatever is added, flushed, taken up anew and rewound."""
+    draw, model, table = random.Random(seed), {}, Table(path)
+    for _ in range(draw.choice([20, 200])):
+        match draw.choices(["later", "any", "flush", "sync", "resume"], [9, 6, 1, 1, 1])[0]:
+            case "flush":
+                table.flush()
+            case "sync":
+                table.sync()
+                assert on_disk(path) == as_text(model)
+            case "resume":
+                table.sync()
+                until = max([*model, 0]) - draw.choice([0, 0, 1, 7])
+                model = {step: row for step, row in model.items() if step <= until}
+                table = table if draw.random() < 0.2 else Table(path)
+                table.rewind(until)
+            case how:
+                top = max([*model, 0])
+                step = top + draw.randrange(3) if how == "later" else draw.randint(-2, top + 1)
+                values = {
+                    f"m{draw.randrange(8)}": draw.choice(VALUES) for _ in range(draw.randint(1, 3))
+                }
+                table.add(step, values)
+                model.setdefault(step, {}).update(values)
+    table.flush()
+    assert on_disk(path) == as_text(model)
+
+
+def test_text_and_names_stay_within_their_cell_and_their_line(path):
+    written(path, (0, {"a,b": "x\r\ny\0", 'q"': "\u2028z", "step": 9, "n\nm": "\ud800"}), (1, {}))
+    (first, second) = path.read_bytes().splitlines()[1:]
+    assert rows(path)[0] == {
+        "step": "0",
+        "epoch": "",
+        "a,b": "x y ",
+        'q"': " z",
+        "n m": " ",
+    }
+    assert second == b"1,,,," and not first.startswith(b"9")
+
+
+@pytest.mark.parametrize("back", [0, 1, 3, 500])
+def test_a_row_costs_the_same_however_long_the_file_is(path, monkeypatch, back):
+    """Counted in lines written; each step fills in a cell of the step `back` before it too."""
+    lines = Counter()
+    for name in ("encoded", "write"):
+        monkeypatch.setattr(metrics_csv, name, counted(getattr(metrics_csv, name), lines))
+    costs = []
+    table, step = Table(path), 0
+    for _ in range(2):
+        before = sum(lines.values())
+        for _ in range(2000):
+            table.add(step, {"a": step})
+            table.add(max(0, step - back), {"b": step})
+            step += 1
+        table.flush()
+        costs.append((sum(lines.values()) - before) / 2000)
+    assert len(rows(path)) == 4000
+    assert costs[1] < 12 and costs[1] < 1.5 * costs[0] + 1
+
+
+def counted(function: Callable, lines: Counter) -> Callable:
+    """`function`, which adds the lines that it writes to `lines`."""
+
+    def call(*arguments: Any) -> Any:
+        result = function(*arguments)
+        lines[function.__name__] += getattr(result, "rows", 1)
+        return result
+
+    return call
+
+
+def test_the_memory_taken_does_not_grow_with_the_file(path):
+    table = Table(path)
+    for step in range(8_000):
+        table.add(step, {"a": step, "text": "x" * 90})
+    tracemalloc.start()
+    for step in range(8_000, 8_500):
+        table.add(step, {"a": step})
+    table.add(0, {"b": 1})
+    table.flush()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 200_000 < 700_000 < path.stat().st_size
+    assert rows(path)[0]["b"] == "1" and len(rows(path)) == 8_500

@@ -14,7 +14,8 @@ def test_points_are_listed_once_in_order_whoever_adds_them(tmp_path):
     enlist(tmp_path / "sweep", points[1:], "local")
     assert listed(tmp_path / "sweep") == points
     whole = json.loads((tmp_path / "sweep" / "sweep.json").read_text())
-    assert set(whole) == {"command", "time", "host", "pid", "cluster", "points"}
+    starter = {"host", "pid", "boot", "ticks", "namespace"}
+    assert set(whole) == {"command", "time", "cluster", "points"} | starter
     assert whole["cluster"] == "local"
 
 

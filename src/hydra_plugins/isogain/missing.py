@@ -2,8 +2,6 @@
 
 import json
 import logging
-import os
-import socket
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,6 +75,9 @@ class Missing(Sweeper):
 
     def _announce(self, folder: Path, names: Sequence[str]) -> None:
         """Write down what is about to be run again, so that nobody starts it twice."""
+        from isogain.record.atomic import append
+        from isogain.record.processes import this_process
+
         cluster = (
             "slurm"
             if "slurm" in str(self.config.hydra.launcher.get("_target_")).lower()
@@ -84,12 +85,8 @@ class Missing(Sweeper):
         )
         order = {
             "time": datetime.now(UTC).isoformat(),
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
+            **this_process(),
             "cluster": cluster,
             "folders": list(names),
         }
-        with (folder / "reruns.jsonl").open("a") as file:
-            file.write(json.dumps(order) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append(folder / "reruns.jsonl", json.dumps(order).encode() + b"\n")

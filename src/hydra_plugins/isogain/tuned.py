@@ -7,8 +7,6 @@ trials again; this one asks and tells a current Optuna, trial n in folder n.
 import json
 import logging
 import math
-import os
-import socket
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -134,6 +132,7 @@ class Tuned(Sweeper):
     def _enlist(self, trials: Sequence[Any], jobs: Sequence[Sequence[str]]) -> None:
         """Put trials among the points of sweep.json, before they begin."""
         from isogain.record.atomic import replaced
+        from isogain.record.processes import this_process
 
         path = self.folder / "sweep.json"
         sweep = json.loads(path.read_text()) if path.exists() else {"points": []}
@@ -141,8 +140,7 @@ class Tuned(Sweeper):
         sweep |= {
             "command": sys.argv,
             "time": datetime.now(UTC).isoformat(),
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
+            **this_process(),
             "cluster": "slurm" if "slurm" in launcher else "local",
             "sweeper": "optuna",
         }
@@ -177,10 +175,11 @@ class Tuned(Sweeper):
 
 
 def _summary(folder: Path) -> dict[str, Any]:
+    """What summary.json holds; {} where it is not there or cannot be read."""
     from isogain.record.bounded import Damaged
-    from isogain.record.summary_json import read_summary
+    from isogain.record.bounded_json import json_object
 
     try:
-        return read_summary(folder)
+        return json_object(folder / "summary.json")
     except (FileNotFoundError, Damaged):
         return {}

@@ -1,17 +1,20 @@
 """`attempts.jsonl`: when each attempt at a run began, was warned, and ended, whatever killed it."""
 
 import json
+import logging
 import os
 import signal
-import socket
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from isogain.record.atomic import sync
+from isogain.record.atomic import append, is_regular, set_aside, sync
+from isogain.record.attempts_jsonl import read_events
 from isogain.record.last_step import seconds
-from isogain.record.processes import process_alive, this_host
+from isogain.record.processes import is_alive, this_process
 from isogain.record.rank import rank
+
+log = logging.getLogger(__name__)
 
 
 def slurm_job() -> str | None:
@@ -23,17 +26,18 @@ def slurm_job() -> str | None:
 class Attempts:
     """One JSON object a line, on the disk when a method returns; only rank zero writes.
 
-    `event` is start, preempted (saved, and to be requeued) or end. A line that a kill cut short is passed over.
+    `event` is start, preempted (saved, and to be requeued) or end. A line that a kill cut short is passed over. One
+    that could not be written is written with the next.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "attempts.jsonl"
+        self._unwritten: list[bytes] = []
 
     def start(self, step: int) -> None:
         """This process takes up the run after `step` steps."""
         earlier = sum(event["event"] == "start" for event in self.events())
-        who = {"host": socket.gethostname(), "pid": os.getpid(), "slurm_job": slurm_job()}
-        self._append("start", step, **who, restart=earlier)
+        self._append("start", step, **this_process(), slurm_job=slurm_job(), restart=earlier)
 
     def preempted(self, signum: int, step: int) -> None:
         """A signal came that lets SLURM requeue the run; what can be saved is saved."""
@@ -46,19 +50,30 @@ class Attempts:
 
     def events(self) -> list[dict[str, Any]]:
         """All that is readable, oldest first."""
-        if not self.path.exists():
-            return []
-        found = (_parsed(line) for line in self.path.read_bytes().splitlines())
-        return [event for event in found if event is not None]
+        return read_events(self.path.parent)[0]
 
     def at_work(self) -> int | None:
         """The other process of this machine that has begun an attempt and lives, unless it is of this SLURM job."""
         last = next((e for e in reversed(self.events()) if e["event"] in ("start", "end")), {})
-        pid, began = last.get("pid"), seconds(last.get("time"))
-        if last.get("event") != "start" or not this_host(last.get("host")) or began is None:
+        if last.get("event") != "start" or self._is_ours(last):
             return None
-        ours = pid == os.getpid() or (slurm_job() and last.get("slurm_job") == slurm_job())
-        return pid if isinstance(pid, int) and not ours and process_alive(pid, began) else None
+        return last["pid"] if is_alive(last, seconds(last.get("time"))) else None
+
+    def put_right(self, step: int) -> None:
+        """Set aside what is no file, and log what else cannot be read of a run that has done `step` steps."""
+        if os.path.lexists(self.path) and not is_regular(self.path):
+            log.warning("%s: not a file; set aside as %s", self.path, set_aside(self.path).name)
+        elif not os.path.lexists(self.path) and step > 0:
+            log.warning("%s: missing; when the earlier attempts began and ended is lost", self.path)
+        for problem in read_events(self.path.parent)[1]:
+            log.warning("%s: %s", self.path.parent, problem)
+
+    @staticmethod
+    def _is_ours(start: dict[str, Any]) -> bool:
+        """Whether it is of this process or of this SLURM job."""
+        us = this_process()
+        same = all(start.get(key, us.get(key)) == us.get(key) for key in ("pid", "namespace"))
+        return same or bool(slurm_job() and start.get("slurm_job") == slurm_job())
 
     def of_this_job(self) -> bool:
         """Whether the SLURM job of this process made the last attempt: it has been requeued."""
@@ -74,24 +89,9 @@ class Attempts:
             return
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"event": event, "time": now, "step": step, **others})
-        with self.path.open("a+b") as file:
-            if file.tell() and _last_byte(file) != b"\n":
-                file.write(b"\n")  # after a line that a kill cut short
-            file.write(line.encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        lines = [*self._unwritten, line.encode() + b"\n"]
+        self._unwritten = lines if event != "start" else self._unwritten
+        append(self.path, b"".join(lines))
+        self._unwritten = []
         if event == "start":
             sync(self.path.parent)
-
-
-def _last_byte(file: Any) -> bytes:
-    file.seek(-1, os.SEEK_END)
-    return file.read(1)
-
-
-def _parsed(line: bytes) -> dict[str, Any] | None:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) and "event" in event else None

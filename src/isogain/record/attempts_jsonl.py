@@ -8,8 +8,8 @@ from isogain.record.bounded_json import json_lines
 
 NAME = "attempts.jsonl"
 EVENTS = ("start", "preempted", "end")
-TEXTS = ("time", "host", "slurm_job", "signal", "status", "error")
-NUMBERS = ("pid", "step", "restart")
+TEXTS = ("time", "host", "boot", "namespace", "slurm_job", "signal", "status", "error")
+NUMBERS = ("pid", "ticks", "step", "restart")
 
 
 def read_events(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from isogain.errors import CheckpointError, UserError
 from isogain.record.atomic import replaced
+from isogain.record.checkpoint_shape import REQUIRED, first_mistake, stray_moments
 
-REQUIRED = {"state_dict", "global_step", "loops", "isogain"}
 log = logging.getLogger(__name__)
 
 
@@ -49,20 +49,37 @@ def load(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"ckpt={path}: not a readable checkpoint ({reason})") from None
     if not isinstance(checkpoint, dict) or not REQUIRED <= checkpoint.keys():
         raise CheckpointError(f"ckpt={path}: not a checkpoint of a training run")
+    if mistake := first_mistake(checkpoint):
+        raise CheckpointError(f"ckpt={path}: not a checkpoint of a training run ({mistake})")
     return checkpoint
 
 
+def check_moments(path: Path, checkpoint: dict[str, Any]) -> None:
+    """Raise CheckpointError where the optimiser's state is of other shapes than the weights."""
+    if mistake := stray_moments(checkpoint):
+        raise CheckpointError(f"ckpt={path}: not a checkpoint of a training run ({mistake})")
+
+
 def newest_good(folder: Path) -> tuple[Path, dict[str, Any]] | None:
-    """The readable checkpoint in `folder` with the most steps, of equals the latest; unreadable ones are logged."""
-    good = []
-    for path in sorted(
-        folder.glob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns, reverse=True
-    ):
+    """The sound checkpoint in `folder` with the most steps, of equals the latest; others are logged."""
+    best: tuple[Path, dict[str, Any]] | None = None
+    for path in sorted(folder.glob("*.ckpt"), key=_written_at, reverse=True):
         try:
-            good.append((path, load(path)))
+            checkpoint = load(path)
+            check_moments(path, checkpoint)
         except CheckpointError as error:
             log.warning("%s; an older one is used", error)
-    return max(good, key=lambda found: found[1]["global_step"], default=None)
+            continue
+        if best is None or checkpoint["global_step"] > best[1]["global_step"]:
+            best = path, checkpoint
+    return best
+
+
+def _written_at(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:  # a link that leads nowhere
+        return 0
 
 
 def first_difference(found: dict[str, Tensor], expected: dict[str, Tensor]) -> str | None:

@@ -1,6 +1,8 @@
 """The record of a run: `metrics.csv` and `spectra.npz` in its folder, and the one call that everything logs through."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +11,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from isogain.errors import FolderLost
+from isogain.record.held_folder import HeldFolder
 from isogain.record.metrics_csv import Table
 from isogain.record.spectra_npz import Arrays
 
@@ -36,6 +40,29 @@ def record(
             logger.log_metrics(scalars, trainer.global_step)
 
 
+def number_by_steps_done_(trainer: pl.Trainer) -> None:
+    """Let what Lightning logs by itself, `self.log`, stand at the number of steps done, as `record` does.
+
+    Lightning counts a step only after its loggers were called: its own number is one less where a batch, a
+    validation and an epoch end. Breaks when its connector's `log_metrics` or `_batches_that_stepped` goes.
+    """
+    trainer._logger_connector.log_metrics = partial(_at_steps_done, trainer)
+    for logger in trainer.loggers:
+        if isinstance(logger, RunRecord):
+            logger.trainer = trainer
+
+
+def _at_steps_done(
+    trainer: pl.Trainer, metrics: Mapping[str, Any], step: int | None = None
+) -> None:
+    connector, loop = trainer._logger_connector, trainer.fit_loop.epoch_loop
+    own, loop._batches_that_stepped = loop._batches_that_stepped, trainer.global_step
+    try:
+        type(connector).log_metrics(connector, metrics, step)
+    finally:
+        loop._batches_that_stepped = own
+
+
 class RunRecord(Logger):
     """One row a step in `metrics.csv`; in `spectra.npz`, for each name, the values (events, ...), `name/step`
     (events,) and `name/axes`.
@@ -47,7 +74,9 @@ class RunRecord(Logger):
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
+        self.held = HeldFolder(folder)
         self.table = Table(folder / "metrics.csv")
+        self.trainer: pl.Trainer | None = None  # whose steps count where a call names none
         self.arrays = Arrays(folder / "spectra.npz")
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
@@ -57,24 +86,69 @@ class RunRecord(Logger):
     def log_event(
         self, scalars: Mapping[str, float], spectra: Mapping[str, Spectrum], step: int
     ) -> None:
+        self.held.check()
         self.table.add(step, scalars)
         for name, spectrum in spectra.items():
-            self.arrays.add(step, name, spectrum.values, spectrum.axes)
+            self.arrays.add(step, name, spectrum.values, spectrum.axes, spectrum.edges)
 
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        self.log_event({name: float(value) for name, value in metrics.items()}, {}, int(step or 0))
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Fill in cells of the row of `step`; without one, of the steps done."""
+        cells = dict(flat(metrics))
+        now = self.trainer.global_step if self.trainer else 0
+        step = int(cells.get("step", now) if step is None else step)
+        if self.trainer and step == now and "epoch" not in self.table.newest(step):
+            cells = {"epoch": self.trainer.current_epoch} | cells
+        self.log_event(cells, {}, step)
 
     @rank_zero_only
     def flush(self) -> None:
-        """Put everything logged so far on the disk."""
-        self.table.sync()
-        self.arrays.flush()
+        """Put everything logged so far on the disk; raises FolderLost where the folder is not the run's any more."""
+        self.held.check()
+        try:
+            self.table.sync()
+        finally:
+            self.arrays.flush()
 
     def finalize(self, status: str) -> None:
-        self.flush()
+        with suppress(
+            OSError, FolderLost
+        ):  # `run` flushes again, and reports what cannot be written
+            self.flush()
+
+    def extent(self) -> dict[str, dict[str, Any]]:
+        """By file, what it holds: what a checkpoint of this moment counts on."""
+        return {"metrics.csv": self.table.extent(), "spectra.npz": self.arrays.extent()}
 
     @rank_zero_only
-    def rewind(self, step: int) -> None:
-        """Take up the files found in the folder, and forget what they hold of later steps than `step`."""
-        self.table.rewind(step)
-        self.arrays.rewind(step)
+    def rewind(self, step: int, extent: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        """Take up the files found in the folder, and forget what they hold of later steps than `step`.
+
+        What they lack of the `extent` that a checkpoint says they had is named in the log.
+        """
+        extent = extent or {}
+        self.table.rewind(step, extent.get("metrics.csv"))
+        self.arrays.rewind(step, extent.get("spectra.npz"))
+
+    def unwritten(self) -> str:
+        """What was logged and is not on the disk, in words; "" where all is."""
+        steps = self.table.unwritten()
+        rows = [f"rows of metrics.csv from step {steps[0]} to {steps[-1]}"] if steps else []
+        return " and ".join([*rows, *(["spectra.npz"] if self.arrays.unwritten() else [])])
+
+
+def flat(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float | int | str]]:
+    """Names and numbers, of a metric of several values `name/value`; what is no number is text, None is left out."""
+    for name, value in metrics.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}/")
+        elif value is not None:
+            yield f"{prefix}{name}", _number(value)
+
+
+def _number(value: Any) -> float | int | str:
+    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):  # of a tensor with several values, the last one
+        return str(value)

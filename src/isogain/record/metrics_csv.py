@@ -1,78 +1,168 @@
-"""A CSV file with a row a step, whose columns may grow and whose last row may still be filled."""
+"""`metrics.csv`: a row a step, whose columns may grow, and whose cells anybody may log, at any step."""
 
-import csv
-import io
+import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from isogain.record.atomic import replaced, sync
+from isogain.record.atomic import is_regular, overwrite, replaced, set_aside, sync
+from isogain.record.csv_rows import Row, Rows, Written, cell, damage, encoded, merged, write
+
+log = logging.getLogger(__name__)
+FIRST = ["step", "epoch"]  # columns that every file begins with
+WAITING = 64  # rows; more wait in memory only beside a file of more than eight times as many
 
 
 class Table:
-    """Rows in order of `step`; what is added to the same step goes to the same row."""
+    """Rows in rising order of `step`; of two values of a cell the later one stands.
+
+    What the file lacks stays in memory until the file holds it, whatever error comes while it is written, and is
+    written by the next `flush`. A row at the end costs the writing of its line. A cell of an earlier row, or of a
+    new column, costs the file written anew: of earlier rows as many as an eighth of the file's wait for each other.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.columns = ["step", "epoch"]
-        self.row: dict[str, float | str] = {}  # the last one
-        self._written = True
-        self._start: int | None = None  # where the last row starts in the file, once it is there
+        self.columns = FIRST  # of the file
+        self._file = Written(0, None, 0, 0)
+        self._known: tuple[int, ...] | None = None  # device, inode and size, as the file was left
+        self._top: int | None = None  # the highest step of all
+        self._late: dict[int, dict[str, Any]] = {}  # cells for rows before the file's last one
+        self._pending: dict[int, dict[str, Any]] = {}  # and for that one and those after it
 
-    def add(self, step: int, values: Mapping[str, float]) -> None:
-        """Fill in the row of `step`; the row before it is written out."""
-        if self.row and int(self.row["step"]) != step:
-            self.flush()
-            self.row, self._start = {}, None
-        self.row |= {"step": step, **values}
-        self._written = False
+    def add(self, step: int, values: Mapping[str, Any]) -> None:
+        """Fill in cells of the row of `step`; a row after all others completes those, which are written."""
+        try:
+            if (self._top is not None and step > self._top) or self._too_many(self._pending):
+                self._write_complete()
+        finally:
+            last = self._file.last
+            rows = self._pending if last is None or step >= last[0] else self._late
+            named = ((cell(name), cell(value)) for name, value in values.items())
+            rows.setdefault(step, {}).update(pair for pair in named if pair[0] != "step")
+            self._top = step if self._top is None else max(step, self._top)
+
+    def newest(self, step: int) -> dict[str, Any]:
+        """The cells of the row of `step`, {} unless it is the last one of all or comes after it."""
+        last = dict([self._file.last] if self._file.last else [])
+        return last.get(step, {}) | self._pending.get(step, {})
 
     def flush(self) -> None:
-        """Write the last row, over what the file has of it; with new columns, the whole file."""
-        if self._written:
-            return
-        new = [name for name in self.row if name not in self.columns]
-        if new or not self.path.exists():
-            before = [row for row in self._rows() if int(row["step"]) != self.row["step"]]
-            self.columns += new
-            self._rewrite([*before, self.row])
-        else:
-            with self.path.open("r+b") as file:
-                self._start = file.seek(0, 2) if self._start is None else file.seek(self._start)
-                file.write(self._lines([self.row]))  # never shorter than what it had of the row
-                file.truncate()
-        self._written = True
+        """Write what the file lacks."""
+        if self._late:
+            self._rewrite()
+        elif self._pending and not self._extended():
+            self._rewrite()
 
     def sync(self) -> None:
         """Flush, down to the disk itself."""
         self.flush()
-        if self.path.exists():
+        if self._known is not None:
             sync(self.path)
 
-    def rewind(self, step: int) -> None:
-        """Take up the file, if there is one, without the rows after `step` and any that a kill cut short."""
-        if not self.path.exists():
-            return
-        rows = self._rows()
-        if rows:
-            self.columns = list(rows[0])
-            rows = [row for row in rows if int(row["step"]) <= step]
-            self._rewrite(rows)
-            self.row = {k: v for k, v in rows[-1].items() if v != ""} if rows else {}
+    def unwritten(self) -> list[int]:
+        """The steps whose rows lack something in the file, in order."""
+        return sorted(self._late | self._pending)
 
-    def _rows(self) -> list[dict[str, str]]:
-        if not self.path.exists():
-            return []
-        whole, _, _ = self.path.read_bytes().rpartition(b"\n")  # a kill can cut the last line short
-        return list(csv.DictReader(io.StringIO(whole.decode(), newline="")))
+    def extent(self) -> dict[str, int]:
+        """How many rows the file has and the step of the last one, which a checkpoint of this moment counts on."""
+        last = self._file.last
+        return {} if last is None else {"rows": self._file.rows, "last": last[0]}
 
-    def _rewrite(self, rows: list[dict]) -> None:
-        with replaced(self.path) as part, part.open("wb") as file:
-            file.write((",".join(self.columns) + "\r\n").encode())
-            file.write(self._lines(rows[:-1]))
-            self._start = file.tell()
-            file.write(self._lines(rows[-1:]))
+    def rewind(self, step: int, extent: Mapping[str, int] | None = None) -> None:
+        """Take up the file, if there is one, without the rows after `step` and any that a kill cut short.
 
-    def _lines(self, rows: list[dict]) -> bytes:
-        text = io.StringIO(newline="")
-        csv.DictWriter(text, self.columns).writerows(rows)
-        return text.getvalue().encode()
+        One that is damaged, or lacks rows of the `extent` it had, is set aside under another name; a line in the log
+        says what is lost, and the rows that can be read are taken up.
+        """
+        self._late = {s: row for s, row in (self._late | self._pending).items() if s <= step}
+        self._pending, self._top, self._file = {}, None, Written(0, None, 0, 0)
+        if is_regular(self.path):
+            self._rewrite(step, extent or {})
+        elif os.path.lexists(self.path):
+            log.warning("%s: not a file; set aside as %s", self.path, set_aside(self.path).name)
+        elif extent:
+            log.warning("%s: missing; the rows up to step %d are lost", self.path, extent["last"])
+
+    def _write_complete(self) -> None:
+        """Write the pending rows; late ones wait, unless they are too many or the file is written anew for others."""
+        if self._too_many(self._late) or not self._extended():
+            self._rewrite()
+
+    def _too_many(self, rows: Mapping) -> bool:
+        return len(rows) > max(WAITING, self._file.rows // 8)
+
+    def _extended(self) -> bool:
+        """Write the pending rows at the end of the file, the first over its last one where both are of one step.
+
+        False, with nothing done, where the file has to be written anew.
+        """
+        file, rows = self._file, sorted(self._pending.items(), key=lambda row: row[0])
+        if not rows:
+            return True
+        new = any(name not in self.columns for _, row in rows for name in row)
+        if new or self._known is None or self._known != _identity(self.path):
+            return False
+        over = file.last is not None and rows[0][0] == file.last[0]
+        start = file.start if over else file.size
+        if over:
+            rows[0] = (rows[0][0], file.last[1] | rows[0][1])
+        lines = [encoded(self.columns, row) for row in rows]
+        if sum(map(len, lines)) < file.size - start:
+            return False
+        self._write_at(start, b"".join(lines))
+        size = start + sum(map(len, lines))
+        written = Written(file.rows + len(rows) - over, rows[-1], size - len(lines[-1]), size)
+        self._settle(self.columns, written)
+        return True
+
+    def _write_at(self, start: int, data: bytes) -> None:
+        file = os.open(self.path, os.O_RDWR)
+        try:
+            overwrite(file, start, data)
+        finally:
+            os.close(file)
+
+    def _rewrite(self, until: int | None = None, extent: Mapping[str, int] | None = None) -> None:
+        """Write the whole file anew: the rows that can be read, up to step `until`, and all that it lacks."""
+        found = Rows(self.path) if is_regular(self.path) else None
+        others = self._lacking()
+        columns = [*((found and found.columns) or FIRST)]
+        columns += dict.fromkeys(n for _, row in others for n in row if n not in columns)
+        rows = (row for row in found or () if until is None or row[0] <= until)
+        with replaced(self.path) as part:
+            written = write(part, columns, merged(rows, dict(others)))
+            if found and (lost := damage(found, written, extent or {})):
+                log.warning("%s: %s; set aside as %s", self.path, lost, set_aside(self.path).name)
+        if not found and self._file.rows:
+            log.warning("%s: gone, with %d rows", self.path, self._file.rows)
+        self._settle(columns, written)
+        self._late = {}
+        if found and found.strays:
+            newer = dict(others)
+            strays = ((s, row) for s, row in found.strays.items() if until is None or s <= until)
+            self._late = {s: row | newer.get(s, {}) for s, row in strays}
+            self.flush()
+
+    def _lacking(self) -> list[Row]:
+        """All that is not known to be in the file, in order of step, its last row among it."""
+        last = dict([self._file.last] if self._file.last else [])
+        rows = merged(sorted(self._late.items(), key=lambda row: row[0]), last)
+        return list(merged(rows, self._pending))
+
+    def _settle(self, columns: list[str], written: Written) -> None:
+        """The pending rows are in the file now, which is as `written` says."""
+        self.columns, self._file, self._known = columns, written, _identity(self.path)
+        self._pending = {}
+        steps = [s for s in (self._top, written.last and written.last[0]) if s is not None]
+        self._top = max(steps, default=None)
+
+
+def _identity(path: Path) -> tuple[int, ...] | None:
+    """Device, inode and size; None where there is none."""
+    try:
+        stat = os.lstat(path)
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino, stat.st_size

@@ -4,15 +4,45 @@ import os
 import re
 import socket
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Fate = Literal["running", "queued", "gone", "unknown"]
 SLACK = 2.0  # seconds by which the boot time that /proc gives is rounded
 QUEUED = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"}
 PATIENCE = 30  # seconds for squeue
+
+
+def this_process() -> dict[str, Any]:
+    """What tells this process from all others, at any time on any machine, for `is_alive`.
+
+    The number of a process comes again, the time of day is stepped: the boot's id and the start in clock ticks since
+    then stay what they are. In a container numbers are those of its own namespace. Absent: what the system hides.
+    """
+    pid = os.getpid()
+    known = {"boot": _boot(), "ticks": _ticks(pid), "namespace": _namespace("self")}
+    return {"host": socket.gethostname(), "pid": pid} | {k: v for k, v in known.items() if v}
+
+
+def is_alive(process: Mapping[str, Any], time: float | None) -> bool | None:
+    """Whether the process that `this_process` described, at `time` (seconds since 1970), still runs.
+
+    None where it cannot be seen from here: on another machine, or in another container.
+    """
+    pid = process.get("pid")
+    if not this_host(process.get("host")) or type(pid) is not int or not 0 < pid < 2**31:
+        return None
+    boot, ticks, namespace = (process.get(key) for key in ("boot", "ticks", "namespace"))
+    if not (boot and ticks and _boot() and _ticks(os.getpid())):  # of an older version, or no /proc
+        return None if time is None else process_alive(pid, time)
+    if boot != _boot():
+        return False
+    if namespace and namespace != _namespace("self"):
+        pid = _number_here(pid, namespace)
+    return None if pid is None else _ticks(pid) == ticks
 
 
 def process_alive(pid: int, time: float) -> bool:
@@ -21,8 +51,9 @@ def process_alive(pid: int, time: float) -> bool:
     One that began later is another with the same number. Where there is no /proc the number alone decides.
     """
     try:
-        state, began = _stat(pid)
-    except (FileNotFoundError, ProcessLookupError):
+        state, ticks = _stat(pid)
+        began = _boot_time() + ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
         return not Path("/proc/self/stat").exists() and _has_pid(pid)
     return state not in "ZX" and began <= time + SLACK
 
@@ -63,10 +94,48 @@ def is_job(name: object) -> bool:
     return isinstance(name, str) and bool(re.fullmatch(r"\d+(_\d+)?", name))
 
 
-def _stat(pid: int) -> tuple[str, float]:
-    """State letter, and start in seconds since 1970; the command's name, in brackets, may hold anything."""
+def _stat(pid: int | str) -> tuple[str, int]:
+    """State letter, and start in clock ticks since boot; the command's name, in brackets, may hold anything."""
     fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-    return fields[0], _boot_time() + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return fields[0], int(fields[19])
+
+
+def _ticks(pid: int | str) -> int | None:
+    """When a process that runs began, in clock ticks since boot; None where there is none."""
+    try:
+        state, ticks = _stat(pid)
+    except (OSError, ValueError, IndexError):
+        return None
+    return None if state in "ZX" else ticks
+
+
+@cache
+def _boot() -> str | None:
+    """The id of this boot of the machine."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() or None
+    except OSError:
+        return None
+
+
+def _namespace(pid: int | str) -> str | None:
+    """Which processes a process counts among: `pid:[...]`; None where the system does not tell."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    except OSError:
+        return None
+
+
+def _number_here(pid: int, namespace: Any) -> int | None:
+    """The number that the process `pid` of another namespace has in this one; None where it is not seen from here."""
+    for other in (path.name for path in Path("/proc").iterdir() if path.name.isdecimal()):
+        if _namespace(other) != namespace:
+            continue
+        with suppress(OSError):
+            status = Path(f"/proc/{other}/status").read_text(errors="replace")
+            if re.search(rf"^NSpid:.*\t{pid}$", status, re.MULTILINE):
+                return int(other)
+    return None
 
 
 @cache

@@ -1,6 +1,7 @@
 """A run's folder: found a name that cannot collide, claimed by exactly one run, with a summary at its end."""
 
 import json
+import logging
 import math
 import os
 import secrets
@@ -13,9 +14,11 @@ from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
 from isogain.errors import ConfigError
-from isogain.record.atomic import alone, remove_parts, replaced
+from isogain.record.atomic import alone, append, is_regular, remove_parts, replaced, set_aside
 from isogain.record.attempts import Attempts
+from isogain.record.held_folder import HeldFolder
 
+log = logging.getLogger(__name__)
 OUTCOMES = {"finished", "diverged"}  # ends that another attempt would not change
 
 
@@ -36,6 +39,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.attempts = Attempts(path)
+        self.held = HeldFolder(path)
         self.claimed = False
 
     def claim(
@@ -54,6 +58,7 @@ class RunFolder:
         """
         texts = _descriptions(config, overrides, choices)
         self._take(resume)
+        self.attempts.put_right(step)
         with alone(self.attempts.path):  # of two that resume it at once, one finds the other
             if pid := self.attempts.at_work():
                 raise ConfigError(
@@ -64,15 +69,21 @@ class RunFolder:
         for folder in (self.path, self.path / "checkpoints"):
             remove_parts(folder)
         for name, text in texts.items():
+            _put_right(self.path / name)
             with replaced(self.path / name) as part:
                 part.write_text(text)
+        _put_right(self.path / "summary.json")
         (self.path / "summary.json").unlink(missing_ok=True)  # of the attempt that is resumed
 
     def _take(self, resume: bool) -> None:
         """Make the folder and the mark in it, which is there once it is taken."""
+        mark = self.path / "config.yaml"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            (self.path / "config.yaml").open("a" if resume else "x").close()
+            self.held = HeldFolder(self.path)
+            if resume and not mark.is_dir():
+                _put_right(mark)
+            mark.open("a" if resume else "x").close()
         except FileExistsError as error:
             if error.filename == str(self.path):
                 raise ConfigError(f"out={self.path}: cannot be written (not a folder)") from None
@@ -96,8 +107,11 @@ class RunFolder:
 
     def end(self, summary: dict[str, Any]) -> None:
         """The end of an attempt: summary.json, and a line in attempts.jsonl."""
-        self.write_summary(summary)
-        self.attempts.end(summary["status"], summary.get("steps", 0), summary.get("error"))
+        self.held.check()
+        try:
+            self.write_summary(summary)
+        finally:
+            self.attempts.end(summary["status"], summary.get("steps", 0), summary.get("error"))
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """summary.json, whole or absent; what is None or not finite has no key."""
@@ -107,8 +121,8 @@ class RunFolder:
 
     def note(self, text: str) -> None:
         """Add `text` to log.txt, and show it nowhere."""
-        with open(self.path / "log.txt", "a") as file:
-            file.write(text)
+        self.held.check()
+        append(self.path / "log.txt", text.encode(errors="replace"))
 
     def discard(self) -> None:
         """Remove the folder if nothing but a log lies in it."""
@@ -116,6 +130,12 @@ class RunFolder:
             return
         (self.path / "log.txt").unlink(missing_ok=True)
         self.path.rmdir()
+
+
+def _put_right(path: Path) -> None:
+    """Set aside what stands in the place of a file and is none: a folder, a pipe, a link."""
+    if os.path.lexists(path) and not is_regular(path):
+        log.warning("%s: not a file; set aside as %s", path, set_aside(path).name)
 
 
 def _descriptions(

@@ -1,8 +1,6 @@
 """What a sweep consists of, on the disk before its first point begins: `sweep.json` in its folder."""
 
 import json
-import os
-import socket
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +12,7 @@ from isogain.errors import ConfigError
 from isogain.record.atomic import replaced
 from isogain.record.bounded import Damaged
 from isogain.record.bounded_json import json_object
+from isogain.record.processes import this_process
 from isogain.record.summary_json import outcome as outcome  # the launchers ask for both
 from isogain.record.sweep_points import read_plan
 
@@ -47,8 +46,8 @@ def enlist(folder: Path, points: Sequence[Point], cluster: str) -> None:
 
 def _begun(cluster: str) -> dict[str, Any]:
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    who = {"host": socket.gethostname(), "pid": os.getpid()}
-    return {"command": sys.argv, "time": now, **who, "cluster": cluster, "points": []}
+    begun = {"command": sys.argv, "time": now, **this_process()}
+    return {**begun, "cluster": cluster, "points": []}
 
 
 def numbered(jobs: Sequence[Sequence[str]], first: int) -> list[Point]:

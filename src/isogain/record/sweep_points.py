@@ -12,7 +12,8 @@ LONGEST, LONGEST_PATH = (
     255,
     4096,
 )  # bytes of a folder's name, and of a path: no file system takes more
-TEXTS = ("time", "host", "cluster", "sweeper")
+TEXTS = ("time", "host", "boot", "namespace", "cluster", "sweeper")
+NUMBERS = ("pid", "ticks")
 
 
 class Plan(NamedTuple):
@@ -77,6 +78,5 @@ def is_texts(value: Any) -> bool:
 
 def who(found: dict[str, Any]) -> dict[str, Any]:
     """What says who started something (time, host, pid, cluster, sweeper), as far as it is of the type that it has."""
-    by = {key: found[key] for key in TEXTS if isinstance(found.get(key), str)}
-    pid = found.get("pid")
-    return by | ({"pid": pid} if isinstance(pid, int) and not isinstance(pid, bool) else {})
+    texts = {key: found[key] for key in TEXTS if isinstance(found.get(key), str)}
+    return texts | {key: found[key] for key in NUMBERS if type(found.get(key)) is int}

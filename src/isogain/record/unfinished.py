@@ -5,7 +5,7 @@ from pathlib import Path
 
 from isogain.record.attempts_jsonl import read_events
 from isogain.record.last_step import seconds
-from isogain.record.processes import process_alive, this_host
+from isogain.record.processes import is_alive, this_host
 from isogain.record.status import Status
 
 
@@ -21,7 +21,7 @@ def unfinished_status(folder: Path) -> Status:
     if last.get("event") == "preempted":
         return Status.PREEMPTED
     if last.get("event") == "start" and this_host(last.get("host")):
-        pid, began = last.get("pid"), seconds(last.get("time"))
-        alive = isinstance(pid, int) and process_alive(pid, time.time() if began is None else began)
+        began = seconds(last.get("time"))
+        alive = is_alive(last, time.time() if began is None else began)
         return Status.RUNNING if alive else Status.LOST
     return Status.UNFINISHED

@@ -52,12 +52,10 @@ def _going_on(last: dict[str, Any], fate: processes.Fate) -> tuple[Status, str]:
 
 
 def _fate(start: dict[str, Any], queue: dict[str, str] | None) -> processes.Fate:
-    job, host, pid, began = (start.get(k) for k in ("slurm_job", "host", "pid", "time"))
-    here = processes.this_host(host) and isinstance(pid, int) and seconds(began) is not None
-    lives = here and processes.process_alive(pid, seconds(began))
+    job, lives = start.get("slurm_job"), processes.is_alive(start, seconds(start.get("time")))
     if processes.is_job(job):
         return "running" if queue is None and lives else processes.job_fate(job, queue)
-    return "unknown" if not here else "running" if lives else "gone"
+    return "unknown" if lives is None else "running" if lives else "gone"
 
 
 def _loss(last: dict[str, Any]) -> str:

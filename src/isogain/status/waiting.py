@@ -69,8 +69,7 @@ def _is_coming(by: dict[str, Any], sweep: Sweep, queue: dict[str, str] | None) -
     if by.get("cluster") == "slurm":
         return young or _is_queued(sweep, queue)
     if isinstance(by.get("pid"), int) and by.get("host"):
-        here = processes.this_host(by["host"])
-        return processes.process_alive(by["pid"], began or 0) if here else None
+        return processes.is_alive(by, began or 0)
     return young or any(run.status is Status.RUNNING for run in sweep.runs)
 
 
