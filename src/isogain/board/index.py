@@ -168,10 +168,10 @@ def _says_itself(run: Run) -> bool:
 
 def _options(found: list[Run]) -> tuple[list[str], list[str]]:
     """Which of the groups' choices and of what command lines say differ between runs; these and all that differs."""
-    values: dict[str, set[str]] = {}
+    values: dict[str, set[Any]] = {}
     for run in found:
         for key, value in (run.choices | run.config).items():
-            values.setdefault(key, set()).add(str(value))
+            values.setdefault(key, set()).add(value if value == value else "nan")
     differ = [key for key, v in values.items() if len(v) > 1 and not key.startswith(CIRCUMSTANCES)]
     named = dict.fromkeys([*GROUPS, *(key for run in found for key in run.said)])
     said = [key for key in named if key in differ]

@@ -29,12 +29,16 @@ def is_secret(key: str) -> bool:
 
 def masked(node: Any, secrets: Sequence[str] | None = None) -> Any:
     """`node`, a tree of dicts, lists and values, without the values of secret keys and without `masked_text`'s."""
+    if node is None or isinstance(node, int | float):
+        return node
     secrets = environment() if secrets is None else secrets
+    if isinstance(node, str):
+        return masked_text(node, secrets)
     if isinstance(node, Mapping):
         return {k: MASK if is_secret(str(k)) and v else masked(v, secrets) for k, v in node.items()}
     if isinstance(node, list | tuple):
         return [masked(value, secrets) for value in node]
-    return masked_text(node, secrets) if isinstance(node, str) else node
+    return node
 
 
 def masked_text(text: str, secrets: Sequence[str] | None = None) -> str:

@@ -97,7 +97,9 @@ def _exceeds(value: Any, depth: int) -> bool:
     level = [value]
     for _ in range(depth + 1):
         level = [child for node in level for child in _children(node)]
-    return bool(level)
+        if not level:
+            return False
+    return True
 
 
 def _children(node: Any) -> Iterable[Any]:

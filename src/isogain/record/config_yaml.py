@@ -14,6 +14,8 @@ from isogain.record.bounded_yaml import parsed
 NAME = "config.yaml"
 GROUPS = ("model", "init", "reg", "data", "optim", "experiment")
 OURS = "isogain."  # the root `_target_` of a config that isogain wrote starts with it
+# a line whose value no reading of YAML takes for anything but a number or a path; those differ from run to run
+LINE = re.compile(r"([a-z]\w*): (?:(0|[1-9]\d{0,14})|([A-Za-z_/.][\w.-]*/[\w./-]*))\n", re.ASCII)
 CACHED = 4096  # characters of a block that may be kept
 BLOCK = re.compile(r"^\S", re.MULTILINE)
 BLOCKS = 200
@@ -34,7 +36,7 @@ def read_config(folder: Path) -> tuple[dict[str, str], dict[str, Any]]:
     if not text.strip():
         raise Damaged(path, "is empty: the run was cut off as it began")
     try:
-        blocks = [_block(b) if len(b) < CACHED else _parsed_block(b) for b in _blocks(text)]
+        blocks = [_of_text(block) for block in _blocks(text)]
     except (Damaged, AttributeError):
         blocks = []  # not laid out in blocks, or broken: the whole file says where
     keys = [key for block in blocks for key in block.keys]
@@ -71,10 +73,19 @@ def _blocks(text: str) -> list[str]:
 
 
 def _parsed_block(text: str) -> _Block:
+    if line := LINE.fullmatch(text):
+        key, number, path = line.groups()
+        value = path if number is None else int(number)
+        return _Block([key], "", {}, {key: value})
     return _taken_apart(parsed(text, Path("config.yaml")) or {})
 
 
-_block = lru_cache(maxsize=4096)(_parsed_block)
+_kept = lru_cache(maxsize=4096)(_parsed_block)
+
+
+def _of_text(text: str) -> _Block:
+    long = len(text) > CACHED or LINE.fullmatch(text)
+    return _parsed_block(text) if long else _kept(text)
 
 
 def _taken_apart(config: Mapping[str, Any]) -> _Block:

@@ -15,7 +15,7 @@ from isogain.results.rounding import estimate, interval, rounded
 from isogain.results.study import Answer, Study
 from isogain.terminal import defused
 
-SYMBOLS = {"±": r"$\pm$", "−": "$-$", "–": "--", "…": r"\ldots{}"}
+SYMBOLS = {"±": r"$\pm$", "−": "$-$", "–": "--", "…": r"\ldots{}", "�": "?"}
 SAID = 4  # options of a run that went wrong: its folder has them all
 WIDE = 6  # conditions, from which on a cell gets a row of its own
 MEAN = "mean over n seeds ± half the width of its 95 % interval (t)"
