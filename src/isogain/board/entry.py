@@ -1,7 +1,7 @@
 """One run's folder, read again only where it has changed."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +33,14 @@ class Entry:
         self._thinned: dict[tuple[str, int], Curve] = {}
         self._profiles: dict[tuple[Mark | None, int], Any] = {}
 
-    def describe(self, ordered: list[str] | None) -> None:
+    def describe(self, ordered: list[str] | None, secrets: Sequence[str] | None = None) -> None:
         """Read config and summary, unless the run is over and they are what they were; raises Foreign."""
         marks = tuple(_mark(self.path / name) for name in DESCRIBE)
         if marks[0] is None or marks != self._described:
             self.run = (
                 read(self.path, ordered) if os.path.isdir(self.path) else missing(ordered or [])
             )
-            self.options = masked(self.run.choices | self.run.config | self.run.choices)
+            self.options = masked(self.run.choices | self.run.config | self.run.choices, secrets)
         self._described = marks
 
     def measure(self) -> None:

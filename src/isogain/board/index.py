@@ -9,7 +9,7 @@ from typing import Any
 
 from isogain.board.entry import Entry
 from isogain.board.fates import Fates
-from isogain.board.masks import masked, masked_text
+from isogain.board.masks import environment, masked, masked_text
 from isogain.board.plain import plain
 from isogain.record import panels
 from isogain.record.description import GROUPS, Foreign, Run
@@ -68,10 +68,11 @@ class Index:
             return
         self.skipped = {self.shown(Path(path)): why for path, why in found.skipped.items()}
         self.entries = {}
-        for path in dict.fromkeys([*found.folders, *found.ordered]):
+        ordered, secrets = found.ordered, environment()
+        for path in dict.fromkeys([*found.folders, *ordered]):
             entry = self._by_path.setdefault(path, Entry(len(self._by_path), path))
             try:
-                entry.describe(found.ordered.get(path))
+                entry.describe(ordered.get(path), secrets)
             except Foreign as error:
                 self.skipped[self.shown(path)] = str(error)
             else:
@@ -117,7 +118,7 @@ class Index:
             "status": status,
             "error": masked_text(reason or run.error),
             "problems": entry.problems,
-            "step": latest.get("steps", entry.metrics.step or None),
+            "step": _number(latest.get("steps")) or entry.metrics.step or None,
             "values": [entry.options.get(k) for k in options] + [latest.get(k) for k in results],
         }
 
@@ -151,9 +152,13 @@ class Index:
             "summary": masked(entry.latest()),
             "log": masked_text(entry.log_tail()),
         }
-        return (
-            self._row(entry, [], [], entry.latest()) | plain(found) | {"problems": entry.problems}
-        )
+        row = self._row(entry, [], [], entry.latest())
+        return plain(row | found | {"problems": entry.problems})
+
+
+def _number(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number and math.isfinite(value) else None
 
 
 def _says_itself(run: Run) -> bool:

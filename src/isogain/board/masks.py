@@ -2,39 +2,64 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
-_NAMES = r"(?:(?:api|access|private|secret)_?key|passw(?:or)?d|pwd|secret|token|credentials?)"
+_NAMES = r"(?:(?:api|access|private|secret)[_-]?key|passw(?:or)?d|pwd|secret|token|credentials?)"
 SECRET = re.compile(rf"(?:^|[^a-z]){_NAMES}$", re.I)
-ASSIGNED = re.compile(rf"((?:^|[^a-z]){_NAMES}[\"']?\s*[=:]\s*[\"']?)[^\s\"',}}]+", re.I)
+_VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s"',}]+)"""
+ASSIGNED = re.compile(rf"((?<![a-z]){_NAMES})([\"']?\s*[=:]\s*)({_VALUE})", re.I)
+OPTION = re.compile(rf"(--?(?:[\w.]+[-_.])?{_NAMES}\s+)({_VALUE})", re.I)  # --api-key X
+HEADER = re.compile(r"(\bauthorization[\"']?\s*[=:]\s*[\"']?(?:\w+\s+)?)[^\s\"',}]+", re.I)
+BEARER = re.compile(r"(\b(?:bearer|basic)\s+)[\w.~+/=-]{6,}", re.I)
+URL = re.compile(
+    r"(\b[a-z][a-z0-9+.-]*://[^\s/@:]*:)[^\s/]*(@)", re.I
+)  # scheme://user:password@host
+FOLDERS = ("PWD", "OLDPWD")  # that a shell calls so: where one works is no secret
 MASK = "•••"
 SHORTEST = 6  # of a secret that is looked for in texts: shorter ones are words
 
 
+@lru_cache(maxsize=10_000)
 def is_secret(key: str) -> bool:
-    """Whether a key names a secret: WANDB_API_KEY and hub.token do, data.tokens does not."""
-    return bool(SECRET.search(key.replace("-", "_")))
+    """Whether a key names a secret: WANDB_API_KEY and hub.token do, data.tokens and PWD do not."""
+    return key not in FOLDERS and bool(SECRET.search(key))
 
 
-def masked(node: Any) -> Any:
+def masked(node: Any, secrets: Sequence[str] | None = None) -> Any:
     """`node`, a tree of dicts, lists and values, without the values of secret keys and without `masked_text`'s."""
+    secrets = environment() if secrets is None else secrets
     if isinstance(node, Mapping):
-        return {k: MASK if is_secret(str(k)) and v else masked(v) for k, v in node.items()}
+        return {k: MASK if is_secret(str(k)) and v else masked(v, secrets) for k, v in node.items()}
     if isinstance(node, list | tuple):
-        return [masked(value) for value in node]
-    return masked_text(node) if isinstance(node, str) else node
+        return [masked(value, secrets) for value in node]
+    return masked_text(node, secrets) if isinstance(node, str) else node
 
 
-def masked_text(text: str) -> str:
-    """A text without the environment's secrets, and without what it assigns to a name that is_secret."""
+def masked_text(text: str, secrets: Sequence[str] | None = None) -> str:
+    """A text without `secrets`, by default the environment's, and without what it gives a name that is_secret, a header
+    for authorisation, or a password in an address.
+    """
     if not text:
         return text
-    for secret in environment():
+    for secret in environment() if secrets is None else secrets:
         text = text.replace(secret, MASK)
-    return ASSIGNED.sub(rf"\g<1>{MASK}", text)
+    if text.isalnum():
+        return text
+    text = ASSIGNED.sub(_unassigned, text)
+    text = URL.sub(rf"\g<1>{MASK}\g<2>", text)
+    for pattern in (OPTION, HEADER, BEARER):
+        text = pattern.sub(rf"\g<1>{MASK}", text)
+    return text
 
 
 def environment() -> list[str]:
-    """The values of environment variables that name a secret."""
-    return [v for k, v in os.environ.items() if is_secret(k) and len(v) >= SHORTEST]
+    """The values of environment variables that name a secret, the longest first."""
+    found = {v for k, v in os.environ.items() if is_secret(k) and len(v) >= SHORTEST}
+    return sorted(found, key=len, reverse=True)
+
+
+def _unassigned(match: re.Match) -> str:
+    name, between, value = match.groups()
+    return f"{name}{between}{value if name in FOLDERS else MASK}"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from isogain.record.panels import PROFILE
-from isogain.record.spectra_events import Spectra, opened_spectra
+from isogain.record.spectra_events import Spectra, opened_spectra, spread
 
 FLOOR = 1e-12  # the least singular value told apart: below lie those that float64 could not resolve
 LOGS = {"jacobian/log_spectrum", "jacobian/by_start"}  # of what jacobian/spectrum shows
@@ -32,7 +32,7 @@ def profile(folder: Path, most: int = EVENTS) -> dict[str, Any] | None:
     FileNotFoundError and Damaged.
     """
     with opened_spectra(folder) as arrays, np.errstate(invalid="ignore", over="ignore"):
-        if PROFILE not in arrays:
+        if PROFILE not in arrays or 0 in arrays.event_shape(PROFILE):
             return None
         steps = arrays.steps(PROFILE)
         events = spread(len(steps), most)
@@ -54,15 +54,15 @@ def finite(values: np.ndarray) -> list:
     return [float(f"{v:.6g}") if np.isfinite(v) else None for v in values.tolist()]
 
 
-def spread(length: int, most: int) -> np.ndarray:
-    """At most `most` indices below `length`, the first and the last among them."""
-    return np.unique(np.linspace(0, length - 1, min(length, most)).round().astype(int))
-
-
 def _spectra(arrays: Spectra) -> Iterator[str]:
     for name in arrays.names:
         is_spectrum = arrays.axes(name)[-1:] == ["value"]
-        if is_spectrum and not name.startswith("theory/") and name not in LOGS:
+        if (
+            is_spectrum
+            and 0 not in arrays.event_shape(name)
+            and not name.startswith("theory/")
+            and name not in LOGS
+        ):
             yield name
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from isogain import streams, tool
+from isogain.terminal import printable
 
 FIGURES = {
     "training": ("bands", "the Jacobian's singular values over training, as quantile bands"),
@@ -93,11 +94,11 @@ def draw(options: argparse.Namespace) -> None:
     keys += [given[name] for name in ("rows", "columns") if name in given]
     table = runs(*options.folders, keep=keys)
     for folder, why in table.attrs["skipped"].items():
-        print(f"not read: {folder}: {why}", file=sys.stderr)
+        print(printable(f"not read: {folder}: {why}"), file=sys.stderr)
     if not len(table):
         raise ValueError(f"{', '.join(map(str, options.folders))}: no run folder in it")
     save(figure(table, **given), options.out)
-    print(options.out)
+    print(printable(options.out))
 
 
 def function(name: str) -> Callable[..., Any]:

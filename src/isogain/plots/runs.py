@@ -1,20 +1,20 @@
 """What figures need of runs: panels and curves by group, and arrays out of spectra.npz."""
 
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from isogain.plots.style import text, wrapped
-from isogain.record.description import split
+from isogain.record.bounded import MIB, Damaged
+from isogain.record.description import read_overrides, split
+from isogain.record.spectra_events import Spectra, opened_spectra, spread
 from isogain.results.aggregate import check, grouped, label, others, seeds
 
+LARGE = 64 * MIB  # of arrays that a figure is drawn from: more events than it has pixels
 HIDDEN = ("out", "logger", "callbacks", "trainer")  # overrides that no label needs
 
 
@@ -45,10 +45,10 @@ def groups(table: pd.DataFrame, by: Sequence[str]) -> dict[str, pd.DataFrame]:
 def said_by(folder: Path) -> list[str]:
     """A run's overrides, but those that change nothing that is trained."""
     try:
-        said = yaml.safe_load((folder / "overrides.yaml").read_text()) or []
-    except (OSError, ValueError, yaml.YAMLError):
+        said = read_overrides(folder)
+    except (FileNotFoundError, Damaged):  # told in the run's row
         return []
-    return [str(o) for o in said if not split(str(o))[0].startswith(HIDDEN)]
+    return [override for override in said if not split(override)[0].startswith(HIDDEN)]
 
 
 def measured(named: dict[str, pd.DataFrame], name: str) -> tuple[dict[str, Events], dict[str, str]]:
@@ -81,50 +81,53 @@ def counted(name: str, runs: pd.DataFrame) -> str:
 def events(folders: Sequence[str | Path], name: str) -> Events:
     """The array `name` of all runs that have it, at the steps which they share: examples of all runs together.
 
-    Raises KeyError where none has it, ValueError where they share no step or differ in shape.
+    Of more than LARGE bytes as many events as fit, the first and the last among them. Raises KeyError where no run has
+    it, ValueError where they share no step or differ in shape.
     """
-    found, reasons = [], []
+    found, reasons = {}, []
     for folder in map(Path, folders):
         try:
-            found.append(read_events(folder, name))
+            found[folder] = _layout(folder, name)
         except (ValueError, KeyError) as error:
             reasons.append(error.args[0])
     if not found:
         raise KeyError(reasons[0] if reasons else f"{name}: no run to read it from")
-    common = np.array(sorted(set.intersection(*(set(e.steps.tolist()) for e in found))), dtype=int)
+    shared = set.intersection(*(set(steps.tolist()) for steps, _, _ in found.values()))
+    common = np.array(sorted(shared), dtype=int)
     if not len(common):
         raise ValueError(f"{name}: the runs of a group share no step at which it was measured")
-    if len({e.values.shape[2:] for e in found}) > 1:
+    if len({shape[1:] for _, shape, _ in found.values()}) > 1:
         raise ValueError(f"{name}: the runs of a group differ in size; group by what differs")
-    at = [e.values[np.searchsorted(e.steps, common)] for e in found]
+    most = max(2, LARGE // max(sum(size for _, _, size in found.values()), 1))
+    common = common[spread(len(common), most)]
+    at = [_values(folder, name, common) for folder in found]
     return Events(common, np.concatenate(at, axis=1))
 
 
-def read_events(folder: Path, name: str) -> Events:
-    """Of one run; raises KeyError and ValueError."""
-    with opened(folder) as arrays:
-        if name not in arrays:
-            raise KeyError(f"{folder}: {name} was not measured")
-        return Events(arrays[f"{name}/step"], arrays[name])
+def _layout(folder: Path, name: str) -> tuple[np.ndarray, tuple[int, ...], int]:
+    """The steps of one run's events, the shape of an event and its bytes; raises KeyError and ValueError."""
+    with arrays_of(folder) as arrays:
+        steps = arrays.steps(name) if name in arrays else np.empty(0)
+        if len(steps) and 0 not in arrays.event_shape(name):
+            return steps, arrays.event_shape(name), arrays.event_size(name)
+    raise KeyError(f"{folder}: {name} was not measured")
+
+
+def _values(folder: Path, name: str, steps: np.ndarray) -> np.ndarray:
+    with arrays_of(folder) as arrays:
+        return arrays.events(name, np.searchsorted(arrays.steps(name), steps))
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Any]:
+def arrays_of(folder: Path) -> Iterator[Spectra]:
     """The arrays of spectra.npz; KeyError where there is none, ValueError where it is damaged."""
     try:
-        with (folder / "spectra.npz").open("rb") as file, _archive(file) as arrays:
+        with opened_spectra(folder) as arrays:
             yield arrays
     except FileNotFoundError:
         raise KeyError(f"{folder}: no spectra.npz") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise ValueError(f"{folder}/spectra.npz: damaged ({error})") from None
-
-
-def _archive(file: BinaryIO) -> Any:
-    try:
-        return np.load(file)
-    except ValueError:  # what it says is about pickles
-        raise zipfile.BadZipFile("no arrays in it") from None
+    except Damaged as error:
+        raise ValueError(f"{folder}/{error}") from None
 
 
 def edges(centres: np.ndarray, log: bool = False) -> np.ndarray:

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from isogain.plots.bands import FLOOR
-from isogain.plots.runs import empty, groups, opened
+from isogain.plots.bands import FLOOR, SPECTRUM
+from isogain.plots.runs import arrays_of, empty, groups
 from isogain.plots.style import COLOURS, below, page, styled, title
 
 WIDE = 20  # 95th over 5th percentile, from which on a histogram is drawn over log s
@@ -61,16 +61,7 @@ class Histogram(NamedTuple):
 
 def start_histogram(folder: Path) -> Histogram:
     """What a run's spectra.npz holds of step 0; raises ValueError where that was not measured."""
-    with opened(folder) as arrays:
-        if "jacobian/spectrum" not in arrays:
-            raise KeyError(f"{folder}: jacobian/spectrum was not measured")
-        if arrays["jacobian/spectrum/step"][0] != 0:
-            raise ValueError(f"{folder}: the Jacobian was not measured at step 0")
-        s = arrays["jacobian/spectrum"][0].ravel()
-        curve, atoms = (
-            arrays[name][0] if name in arrays else np.empty((2, 0))
-            for name in ("theory/density", "theory/atoms")
-        )
+    s, curve, atoms = _at_start(folder)
     if np.trapezoid(curve[1], curve[0]) < NOTHING:
         curve = curve[:, :0]
     log = bool(np.quantile(s, 0.05) * WIDE < np.quantile(s, 0.95))
@@ -85,6 +76,23 @@ def start_histogram(folder: Path) -> Histogram:
     if log:
         curve = np.stack([curve[0], curve[0] * curve[1]])
     return Histogram(edges, heights, float((s < low).mean()), curve, atoms, log)
+
+
+def _at_start(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Singular values (k,), and of theory the density (2, points) and atoms (2, k), which may be empty."""
+    with arrays_of(folder) as arrays:
+        measured = SPECTRUM in arrays and 0 not in arrays.event_shape(SPECTRUM)
+        started = measured and arrays.steps(SPECTRUM)[0] == 0
+        s = arrays.events(SPECTRUM, [0]).ravel() if started else None
+        curve, atoms = (
+            arrays.events(name, [0])[0].reshape(2, -1) if name in arrays else np.empty((2, 0))
+            for name in ("theory/density", "theory/atoms")
+        )
+    if not measured:
+        raise KeyError(f"{folder}: jacobian/spectrum was not measured")
+    if s is None:
+        raise ValueError(f"{folder}: the Jacobian was not measured at step 0")
+    return s, curve, atoms
 
 
 def draw_histogram(axes: Any, found: Histogram, colour: str) -> None:

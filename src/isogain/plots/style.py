@@ -7,6 +7,8 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+from isogain.terminal import printable
+
 WIDTH = 7.0  # inches: the text of a page, so that a point of type is a point in print
 LETTER = 0.066  # inches, of 8 pt text
 ROW = 0.17  # inches, of a legend
@@ -134,8 +136,7 @@ def line(i: int) -> dict[str, Any]:
 
 def text(value: object) -> str:
     """Shown as it is: a dollar sign starts no formula, and nothing breaks the line."""
-    plain = "".join(c if c.isprintable() else " " for c in str(value))
-    return plain.replace("$", r"\$")
+    return printable(value).replace("$", r"\$")
 
 
 def wrapped(label: str, width: int = 34) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from isogain.plots.runs import counted, empty, groups
 from isogain.plots.style import MARKERS, SEQUENTIAL, below, page, styled, title
+from isogain.record.bounded import Damaged
 from isogain.results.curves import read_metrics
 
 MATRIX = re.compile(r"grad/\w+/\d{3}(/\w+)?$")  # a kernel's matrices are numbered: grad/kernel/003
@@ -21,11 +22,10 @@ def norms(runs: pd.DataFrame) -> pd.DataFrame:
     tables = []
     for folder in map(Path, runs["folder"]):
         try:
-            rows = read_metrics(folder).set_index("step")
-        except (OSError, ValueError):
+            rows = read_metrics(folder, MATRIX.match).set_index("step")
+        except (FileNotFoundError, Damaged):
             continue  # said by whoever lists the runs
-        names = [name for name in rows if MATRIX.match(name)]
-        tables.append(rows[names].dropna(how="all").astype(float))
+        tables.append(rows.dropna(how="all"))
     if not tables or not any(len(t.columns) for t in tables):
         raise KeyError(f"{runs['folder'].iloc[0]}: no gradient of a kernel in metrics.csv")
     with np.errstate(divide="ignore"):

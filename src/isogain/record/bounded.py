@@ -35,9 +35,8 @@ def opened(path: Path, within: Path | None = None) -> Iterator[BinaryIO]:
     A link is followed if it stays `within` a folder, by default the file's own. Raises FileNotFoundError where there is
     no file; Damaged otherwise, for an error of the system inside the block too.
     """
-    path = Path(path)
     try:
-        with os.fdopen(_descriptor(path, within or path.parent), "rb") as file:
+        with os.fdopen(_descriptor(path, within), "rb") as file:
             _check(path, os.fstat(file.fileno()))
             yield file
     except (FileNotFoundError, NotADirectoryError):
@@ -50,7 +49,8 @@ def content(path: Path, within: Path | None = None) -> bytes:
     """All of a file; raises what opened() does."""
     with opened(path, within) as file:
         limit = limit_of(path)
-        data = file.read(limit + 1)  # it may have grown since its size was looked at
+        # to read LIMIT bytes would set them aside; it may have grown since its size was looked at
+        data = file.read(min(os.fstat(file.fileno()).st_size, limit) + 1)
     if len(data) > limit:
         raise Damaged(path, _too_large(limit))
     return data
@@ -73,18 +73,19 @@ def tail(path: Path, size: int) -> bytes:
 
 def limit_of(path: Path) -> int:
     """How many bytes a file of this name may have."""
-    return LIMITS.get(Path(path).suffix, OTHERS)
+    return LIMITS.get(os.path.splitext(path)[1], OTHERS)
 
 
-def _descriptor(path: Path, within: Path) -> int:
+def _descriptor(path: Path, within: Path | None) -> int:
     """Without waiting for the other end of a FIFO; what is checked is what is read, whoever moves links."""
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY
     try:
         return os.open(path, flags)
     except OSError:
-        if not path.is_symlink():
+        if not os.path.islink(path):
             raise
-    target, root = Path(os.path.realpath(path)), Path(os.path.realpath(within))
+    target = Path(os.path.realpath(path))
+    root = Path(os.path.realpath(within or os.path.dirname(path)))
     if root not in target.parents:
         raise Damaged(path, "a link that leads out of the folder")
     return os.open(target, flags)

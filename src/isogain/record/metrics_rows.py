@@ -3,6 +3,7 @@
 A line that a kill cut short is none. A line that cannot be read is passed over, and the reader says which.
 """
 
+import contextlib
 import csv
 import math
 import os
@@ -97,6 +98,17 @@ def last_row(path: Path) -> dict[str, float] | None:
     return named(columns, rows.values[0], rows.logged[0])
 
 
+def all_rows(path: Path) -> Iterator[dict[str, float]]:
+    """Column -> value of every row that can be read; none where there is no file, or no table."""
+    with contextlib.suppress(FileNotFoundError, Damaged), opened(path) as file:
+        columns, begin = header(file, path), file.tell()
+        _, end, _ = last_line(file, begin)
+        file.seek(begin)
+        for rows in pieces(file, columns, end):
+            for values, logged in zip(rows.values, rows.logged, strict=True):
+                yield named(columns, values, logged)
+
+
 def named(columns: Sequence[str], values: np.ndarray, logged: np.ndarray) -> dict[str, float]:
     """What a row holds, by column."""
     return {columns[i]: float(values[i]) for i in np.flatnonzero(logged)}
@@ -131,7 +143,8 @@ def _by_pandas(data: bytes, columns: Sequence[str]) -> Rows:
     )
     values = table.to_numpy()
     steps = values[:, list(columns).index("step")]
-    if len(values) != data.count(b"\n") or not _are_steps(steps).all():
+    whole = (steps >= 0) & (steps < 2**53) & (steps == np.floor(steps))
+    if len(values) != data.count(b"\n") or not whole.all():
         raise ValueError("a step that is none")
     return Rows(steps, values, ~np.isnan(values))
 
@@ -142,7 +155,7 @@ def _line_by_line(data: bytes, columns: Sequence[str]) -> Rows:
         cells = _cells(line.removesuffix(b"\r"))
         try:
             row = [float(cell) if cell else math.nan for cell in cells]
-            if len(row) != len(columns) or not _are_steps(np.array(row[at])):
+            if len(row) != len(columns) or not _is_step(row[at]):
                 raise ValueError("no row of this table")
         except ValueError:
             unreadable += 1
@@ -165,9 +178,9 @@ def _cells(line: bytes) -> list[bytes] | list[str]:
     return cells
 
 
-def _are_steps(steps: np.ndarray) -> np.ndarray:
-    """Whole numbers that a float has exactly."""
-    return (steps >= 0) & (steps < 2**53) & (steps == np.floor(steps))
+def _is_step(step: float) -> bool:
+    """Whether it is a whole number that a float has exactly."""
+    return 0 <= step < 2**53 and step == int(step)
 
 
 def _nothing(columns: Sequence[str]) -> Rows:

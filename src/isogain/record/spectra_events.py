@@ -34,6 +34,7 @@ class Spectra:
 
     def __init__(self, path: Path, file: BinaryIO, archive: zipfile.ZipFile) -> None:
         self.path, self._file, self._archive = path, file, archive
+        self._layouts: dict[str, _Layout] = {}
         self._members = {i.filename.removesuffix(".npy"): i for i in archive.infolist()}
 
     @property
@@ -51,6 +52,15 @@ class Spectra:
         found = self._whole(f"{name}/axes", "U")
         return [str(axis) for axis in found.ravel()[:DEPTH]]
 
+    def edges(self, name: str) -> np.ndarray | None:
+        """The bin edges of the histogram of an array's values, rising; None where it has none."""
+        if f"{name}/edges" not in self._members:
+            return None
+        edges = self._whole(f"{name}/edges", "f")
+        if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all():
+            raise Damaged(self.path, f"the edges of {name[:60]} are none")
+        return edges
+
     def steps(self, name: str) -> np.ndarray:
         """The step of every event: (events,)."""
         steps = self._whole(f"{name}/step", "iuf")
@@ -63,7 +73,7 @@ class Spectra:
     def events(self, name: str, at: Sequence[int] | np.ndarray) -> np.ndarray:
         """The values of the events `at` these places: (len(at), ...)."""
         layout = self._layout(name, "iufb")
-        if len(layout.shape) < 2 or layout.shape[0] != len(self.steps(name)) or not layout.size:
+        if not layout.shape or layout.shape[0] != len(self.steps(name)):
             raise Damaged(self.path, f"{name[:60]} has not an event a step")
         if layout.size <= SMALL:
             return self._whole(name, "iufb")[np.asarray(at, dtype=int)]
@@ -95,6 +105,11 @@ class Spectra:
         return values.reshape(layout.shape, order="F" if layout.fortran else "C")
 
     def _layout(self, name: str, kinds: str) -> "_Layout":
+        if name not in self._layouts:
+            self._layouts[name] = self._looked_up(name, kinds)
+        return self._layouts[name]
+
+    def _looked_up(self, name: str, kinds: str) -> "_Layout":
         member = self._members[name]
         with self._archive.open(member) as file:
             version = npy.read_magic(file)
@@ -146,3 +161,8 @@ def opened_spectra(folder: Path) -> Iterator[Spectra]:
             no_zip = isinstance(error, zipfile.BadZipFile) and not zipfile.is_zipfile(path)
             reason = "no arrays in it" if no_zip else str(error) or type(error).__name__
             raise Damaged(path, f"damaged ({reason})") from None
+
+
+def spread(length: int, most: int) -> np.ndarray:
+    """At most `most` indices below `length`, the first and the last among them."""
+    return np.unique(np.linspace(0, length - 1, min(length, most)).round().astype(int))

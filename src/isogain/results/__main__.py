@@ -93,7 +93,7 @@ def _write(found: "Study", options: argparse.Namespace) -> list[Path]:
     shown = page.draw(found) if files["html"] else None
     makers = {
         "markdown": lambda: text.markdown(found),
-        "csv": lambda: found.table.to_csv(index=False),
+        "csv": lambda: text.csv(found.table),
         "latex": lambda: text.latex(found),
         "html": lambda: page.html(found, shown),
     }

@@ -8,9 +8,13 @@ from scipy.stats import t as student
 
 from isogain.names import nearest
 from isogain.record.description import GROUPS
+from isogain.record.status import Status
 
 LEVEL = 0.95
-ORDER = ("diverged", "failed", "broken", "lost", "interrupted", "preempted", "running", "pending")
+ORDER = (  # in a sentence
+    *(Status.DIVERGED, Status.FAILED, Status.BROKEN, Status.LOST, Status.INTERRUPTED),
+    *(Status.PREEMPTED, Status.RUNNING, Status.PENDING),
+)
 LARGEST = ("acc", "acc_best", "examples_per_second")  # the better, the larger
 LEAST = ("loss", "loss_best", "seconds", "steps", "final", "worst", "bpc", "perplexity")
 
@@ -43,7 +47,7 @@ def spread(values: np.ndarray) -> dict[str, float]:
 
 def per_seed(cell: pd.DataFrame, metric: str) -> pd.Series:
     """The metric of the runs that finished, a mean a seed; a run that does not know its seed counts alone."""
-    done = cell[(cell["status"] == "finished") & np.isfinite(numbers(cell, metric))]
+    done = cell[(cell["status"] == Status.FINISHED) & np.isfinite(numbers(cell, metric))]
     return numbers(done, metric).groupby(seeds(done)).mean()
 
 
@@ -59,7 +63,7 @@ def numbers(table: pd.DataFrame, metric: str) -> pd.Series:
 
 def others(cell: pd.DataFrame, metric: str) -> str:
     """Every run that is not in the mean, by what became of it."""
-    finished = cell["status"] == "finished"
+    finished = cell["status"] == Status.FINISHED
     counts = cell["status"][~finished].value_counts().to_dict()
     if without := int((finished & ~np.isfinite(numbers(cell, metric))).sum()):
         counts[f"without {metric}"] = without

@@ -38,13 +38,13 @@ def runs(*folders: str | Path, keep: Collection[str] = ()) -> pd.DataFrame:
     `attrs["options"]`: all columns that are options or choices. Raises FileNotFoundError or NotADirectoryError.
     """
     found = find([Path(folder) for folder in folders])
-    read_runs, skipped = {}, dict(found.skipped)
+    read_runs, skipped, ordered = {}, dict(found.skipped), found.ordered
     for folder in found.folders:
         try:
-            read_runs[folder] = read(folder, found.ordered.get(folder))
+            read_runs[folder] = read(folder, ordered.get(folder))
         except Foreign as error:
             skipped[str(folder)] = str(error)
-    for folder, overrides in found.ordered.items():
+    for folder, overrides in ordered.items():
         if folder not in read_runs and str(folder) not in skipped:
             read_runs[folder] = missing(overrides)
     options = _options(read_runs.values(), keep)
@@ -63,7 +63,7 @@ def _rows(found: dict[Path, Run], options: list[str]) -> list[dict[str, Any]]:
     rows = []
     for folder, run in found.items():
         known = ({} if run.whole else shared.get(folder.parent, {})) | run.choices | run.config
-        told = {"folder": str(folder), "status": run.status, "error": run.error}
+        told = {"folder": str(folder), "status": str(run.status), "error": run.error}
         rows.append(run.summary | {k: known[k] for k in options if k in known} | told)
     return rows
 

@@ -1,5 +1,6 @@
 """A study as Markdown, LaTeX and CSV: pandas writes the tables."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -7,11 +8,14 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from isogain import terminal
+from isogain.record.status import Status
 from isogain.results.aggregate import label, plain, varied
 from isogain.results.rounding import estimate, interval, rounded
 from isogain.results.study import Answer, Study
+from isogain.terminal import defused
 
-SYMBOLS = {"±": r"$\pm$", "−": "$-$", "–": "--", "…": r"\ldots{}"}
+SYMBOLS = {"±": r"$\pm$", "−": "$-$", "–": "--", "…": r"\ldots{}", "�": "?"}
 SAID = 4  # options of a run that went wrong: its folder has them all
 WIDE = 6  # conditions, from which on a cell gets a row of its own
 MEAN = "mean over n seeds ± half the width of its 95 % interval (t)"
@@ -19,7 +23,6 @@ TESTS = (
     "d_z: mean difference over its standard deviation; p: paired t test, Wilcoxon's signed rank test, "
     "and the former corrected for {} comparisons (Holm)"
 )
-NOT_TOLD = {"finished", "pending", "running", "preempted"}  # statuses that are counted only
 
 
 class Part(NamedTuple):
@@ -69,7 +72,8 @@ def _rest(table: pd.DataFrame, told: int | None) -> list[str]:
 def wrong(table: pd.DataFrame, told: int | None = None) -> pd.DataFrame:
     """The runs that are no result, each with what it was told and its reason."""
     said = [*varied(table)[:SAID], "seed"]
-    bad = table[~table["status"].isin(NOT_TOLD)][["folder", *said, "status", "error"]]
+    counted = [s for s in Status if s is Status.FINISHED or s.goes_on]
+    bad = table[~table["status"].isin(counted)][["folder", *said, "status", "error"]]
     bad[said] = bad[said].map(plain)
     if told is None or len(bad) <= told:
         return bad
@@ -143,8 +147,7 @@ def _text(value: float, form: str) -> str:
 
 def printable(value: object) -> str:
     """One line of text that does nothing to a terminal."""
-    text = "–" if value is None or value != value else str(value)
-    return "".join(c if c.isprintable() else " " for c in text)
+    return terminal.printable("–" if value is None or value != value else value)
 
 
 def markdown(found: Study, told: int | None = None) -> str:
@@ -176,12 +179,13 @@ def _pipes(table: pd.DataFrame) -> str:
 
 def _marked(value: object) -> str:
     """What Markdown would take for a column's end or for HTML is escaped."""
-    return printable(value).replace("\\", "\\\\").replace("|", "\\|").replace("<", "\\<")
+    return re.sub(r"[\\|<\[`]", r"\\\g<0>", printable(value))
 
 
 def _booktabs(table: pd.DataFrame) -> str:
     plain = table.rename(columns=printable).map(printable)
-    return plain.to_latex(index=False, escape=True).rstrip()
+    rows = plain.to_latex(index=False, escape=True).rstrip()
+    return re.sub(r"^\[", "{[}", rows, flags=re.MULTILINE)  # after a row's end it begins an option
 
 
 def write_csv(found: Study, folder: Path) -> list[Path]:
@@ -192,8 +196,13 @@ def write_csv(found: Study, folder: Path) -> list[Path]:
         "pairs": _stacked({a.metric: a.pairs for a in found.answers}),
     }
     for name, table in kinds.items():
-        table.to_csv(folder / f"{name}.csv", index=False)
+        (folder / f"{name}.csv").write_text(csv(table), encoding="utf-8")
     return [folder / f"{name}.csv" for name in kinds]
+
+
+def csv(table: pd.DataFrame) -> str:
+    """The table, in which no text is a formula to a spreadsheet."""
+    return table.rename(columns=defused).map(defused).to_csv(index=False)
 
 
 def _stacked(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
