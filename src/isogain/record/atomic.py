@@ -31,7 +31,7 @@ def replaced(path: Path) -> Iterator[Path]:
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
     """Wait until no other process is in such a block with `path`; on a file system without locks, do not wait."""
-    file = _regular(path, os.O_RDWR | os.O_CREAT)
+    file = regular(path, os.O_RDWR | os.O_CREAT)
     try:
         with contextlib.suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -45,7 +45,7 @@ def append(path: Path, lines: bytes) -> None:
 
     A line that a kill cut short is ended first.
     """
-    file = _regular(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+    file = regular(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
     try:
         size = os.fstat(file).st_size
         cut = size > 0 and os.pread(file, 1, size - 1) != b"\n"
@@ -55,7 +55,7 @@ def append(path: Path, lines: bytes) -> None:
         os.close(file)
 
 
-def _regular(path: Path, flags: int) -> int:
+def regular(path: Path, flags: int) -> int:
     """The file at `path`, open; raises OSError for a link, and without waiting for a pipe or a device."""
     file = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     if not stat.S_ISREG(os.fstat(file).st_mode):
