@@ -260,7 +260,6 @@ WIDE = [  # narrow laws, one layer, tails beyond float64, slopes that underflow,
     ("hardtanh", 0.5, 2, "orthogonal"),
     ("linear", 1.0, 200, "gaussian"),
     ("relu", 1.0, 200, "orthogonal"),
-    (torch.nn.functional.gelu, 1.0, 1, "orthogonal"),
     (torch.nn.functional.silu, 0.5, 2, "gaussian"),
 ]
 

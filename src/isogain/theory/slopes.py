@@ -17,6 +17,7 @@ HALVINGS, ZOOMS = 60, 12
 STEEP = 3.0  # by which log d may change on a panel; a zero in its middle would show 4.7
 EMPTY = 1e-18  # a probability not worth another panel
 ROUNDING = 2e-12  # φ' below it, relative to the largest, is a difference of rounded numbers: it counts as 0
+NOISE = 1e-14  # of log d where d is a rounded number: a panel that shows less is not cut
 NARROW = 1e-8  # of log d: a law that s in float64 shows as one atom
 PIECE = 2**21  # terms at once
 LOG2 = math.log(2)
@@ -40,6 +41,7 @@ class Slopes:
 
     def __init__(self, phi: Phi, q: float) -> None:
         self.point, self.root, self.named_fall = pointwise(phi), q**0.5, FALLS.get(phi)
+        self.finest = 0.0 if self.named_fall else NOISE
         breaks = panels(self.point, torch.tensor(self.root, dtype=torch.float64))
         breaks = breaks[torch.cat([torch.ones(1).bool(), breaks.diff() > 0])]
         even = self._squared(breaks) - self._squared(-breaks)
@@ -91,7 +93,7 @@ class Slopes:
         return [torch.cat(column) for column in zip(*found, strict=True)]
 
     def _sums(self, f: Callable[..., list[Tensor]], eta: Tensor) -> list[Tensor]:
-        near = _near(eta[:, None], self.fall)
+        near = _near(eta[:, None], self.fall, self.finest)
         values = f(eta[:, None], self.fall.flatten())
         total = [_far(t.unflatten(-1, (-1, LEGENDRE)), self.weight, near).sum(-1) for t in values]
         point, panel = near.nonzero().unbind(-1)
@@ -104,7 +106,7 @@ class Slopes:
             high = low + width.expand(-1, PARTS).flatten()
             point = point.repeat_interleave(PARTS)
             fall, weight = self._nodes(low, high)
-            near = _near(eta[point], fall)
+            near = _near(eta[point], fall, self.finest)
             sums = [_far(t, weight, near) for t in f(eta[point, None], fall)]
             total = [t.index_add(0, point, s) for t, s in zip(total, sums, strict=True)]
             point, low, high = point[near], low[near], high[near]
@@ -166,11 +168,12 @@ def _spread(fall: Tensor) -> Tensor:
     return (fall.amax(-1) - fall.amin(-1)).nan_to_num(0.0, torch.inf)
 
 
-def _near(eta: Tensor, fall: Tensor) -> Tensor:
+def _near(eta: Tensor, fall: Tensor, finest: float) -> Tensor:
     """Whether −η is nearer to a panel's `fall` than half its range; (...) with (..., P, 16) -> (..., P)."""
     low, high = fall.amin(-1), fall.amax(-1)
     beside = torch.maximum(low + eta.real, -high - eta.real).clamp(0, 1e300)
-    return torch.hypot(beside, eta.imag) < _spread(fall) / 2
+    spread = _spread(fall)
+    return (torch.hypot(beside, eta.imag) < spread / 2) & (spread > finest)
 
 
 def _far(values: Tensor, weight: Tensor, near: Tensor) -> Tensor:
