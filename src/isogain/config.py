@@ -2,8 +2,8 @@
 
 import inspect
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, get_origin
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
@@ -48,7 +48,7 @@ def parts(config: DictConfig, known: dict[str, Any] | None = None) -> dict[str, 
     """
     known = {} if known is None else known
     plain = resolved(config)
-    found = list(mistakes(plain))
+    found = _once(list(mistakes(plain)), OmegaConf.to_container(config))
     if found:
         raise ConfigError("\n".join(found))
     built, refused = {}, []
@@ -67,14 +67,36 @@ def parts(config: DictConfig, known: dict[str, Any] | None = None) -> dict[str, 
     return built
 
 
+def _once(lines: list[str], raw: Mapping[str, Any]) -> list[str]:
+    """Lines on values of the config `raw`; none on a value that another key, of which there is a line, hands on."""
+    paths = [re.split("[=:]", line)[0] for line in lines]
+    return [
+        line
+        for line, path in zip(lines, paths, strict=True)
+        if not any(_raw(raw, path) == f"${{{other}}}" for other in paths)
+    ]
+
+
+def _raw(raw: Any, path: str) -> Any:
+    """What the config has at a path, unresolved; None where there is nothing."""
+    for key in path.split("."):
+        raw = raw.get(key) if isinstance(raw, Mapping) else None
+    return raw
+
+
 def _strangers(built: Mapping[str, Any], target: str | None) -> list[str]:
     """A line for each part that is not what the signature of `target` asks for."""
     hints = type_hints(get_object(target)) if target else {}
     classes = {key: hint for key, hint in hints.items() if inspect.isclass(hint) and key in built}
+    later = {key for key in built if get_origin(hints.get(key)) is Callable}
     return [
         f"{key}: must be {hint.__name__}, is {type(built[key]).__name__}"
         for key, hint in classes.items()
         if not isinstance(built[key], hint)
+    ] + [
+        f"{key}: is called later, and needs {key}._partial_=true"
+        for key in sorted(later)
+        if not callable(built[key])
     ]
 
 

@@ -11,7 +11,7 @@ import torch
 from isogain import machine
 from isogain.callback_check import validates
 from isogain.data.task import Task
-from isogain.errors import CheckpointError, ConfigError
+from isogain.errors import CheckpointError, ConfigError, refuse
 from isogain.models.base import Network
 from isogain.optim import Optim
 from isogain.ranges import between
@@ -31,6 +31,7 @@ def rehearse(
     trainer: partial,
     callbacks: Mapping[str, pl.Callback | None],
     out: str,
+    logger: partial | None = None,
     ckpt: str | None = None,
     resume: bool = False,
     objective: str | None = None,
@@ -57,6 +58,8 @@ def rehearse(
     if objective and objective.startswith("val/") and not validates(trainer.keywords):
         raise ConfigError(f"objective={objective}: this run has no validation")
     _refusals_of("", lambda: between("seed", seed, 0, 2**32))
+    if logger and hasattr(logger.func, "refusals"):
+        refuse(logger.func.refusals(logger.keywords))
     check_trainer(trainer, callbacks, optim, data, net, here, shared)
     return _steps_behind(Path(out), ckpt, resume, net, optim, trainer.keywords)
 
@@ -95,7 +98,12 @@ def _built_without_memory(model: partial, data: Task) -> Network:
         if name in model.keywords:
             raise ConfigError(f"model.{name}: comes from the data and cannot be set")
     with torch.device("meta"):
-        return _refusals_of("model", lambda: model(**data.sizes()))
+        net = _refusals_of("model", lambda: model(**data.sizes()))
+    try:
+        list(net.kernels())
+    except NotImplementedError as error:
+        raise ConfigError(f"model: {error}") from None
+    return net
 
 
 def _check_memory(net: Network, data: Task) -> None:

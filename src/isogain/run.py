@@ -15,7 +15,7 @@ from torch import Tensor
 from isogain import report
 from isogain.batch_limits import refusals
 from isogain.data.task import Task
-from isogain.errors import ConfigError, Divergence, Interrupted, Preempted
+from isogain.errors import ConfigError, Divergence, Interrupted, Preempted, refuse
 from isogain.learner import Learner
 from isogain.lightning_trainer import lightning_trainer
 from isogain.models.base import Network
@@ -60,8 +60,7 @@ def run(
     fitter = lightning_trainer(trainer, callbacks, optim, out, loggers)
     device = fitter.strategy.root_device
     learner = _learner(fitter, data, model, init, reg, optim)
-    if lines := list(refusals(data.known_batches(), trainer.keywords)):
-        raise ConfigError("\n".join(lines))
+    refuse(refusals(data.known_batches(), trainer.keywords))
     start = _start(folder, record, ckpt, resume)
     log.info(report.start_table(learner, data, device, init, {"seed": seed, "folder": out}))
     outcome, error = _outcome(fitter, learner, data, start)

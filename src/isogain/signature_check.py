@@ -17,6 +17,9 @@ def mistakes(node: Any, path: str = "") -> Iterator[str]:
         node = {str(i): value for i, value in enumerate(node)}
     if not isinstance(node, Mapping):
         return
+    if not isinstance(node.get("_target_", ""), str):
+        yield f"{joined(path, '_target_')}={_said(node['_target_'])}: must be text, the path of a class or a function"
+        return
     if "_target_" in node:
         try:
             target = get_object(node["_target_"])
@@ -60,8 +63,23 @@ def _of_wrong_type(value: Any, hint: Any, path: str) -> Iterator[str]:
     if get_origin(hint) in (dict, Mapping) and isinstance(value, Mapping):
         for key, item in value.items():
             yield from _of_wrong_type(item, get_args(hint)[1], joined(path, str(key)))
+    elif isinstance(value, Mapping) and value and "_target_" not in value and _of_parts(hint):
+        without = f"{path}=null" if "." in path else f"~{path}"
+        way = f"; {without} leaves them out" if type(None) in get_args(hint) else ""
+        yield f"{path}={_said(value)}: options without a _target_, of a part that was not chosen{way}"
     elif not _fits(value, hint):
         yield f"{path}={_said(value)}: must be {_words(hint)}"
+
+
+def _of_parts(hint: Any) -> bool:
+    """Whether what the hint asks for is built from a `_target_`, or is null."""
+    options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    return all(
+        option is type(None)
+        or get_origin(option) is Callable
+        or (inspect.isclass(option) and option not in (int, float, bool, str, list, dict))
+        for option in options
+    )
 
 
 def type_hints(target: Callable) -> dict[str, Any]:

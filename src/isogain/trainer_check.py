@@ -1,7 +1,8 @@
 """What the options of the Trainer ask for, held against the other parts, this machine and Lightning, without a file."""
 
+import copy
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from isogain import batch_limits, callback_check, machine
 from isogain.data.task import Task
-from isogain.errors import ConfigError
+from isogain.errors import ConfigError, refuse
 from isogain.lightning_trainer import lightning_trainer, refusals
 from isogain.models.base import Network
 from isogain.optim import Optim
@@ -46,16 +47,19 @@ def check_trainer(
     process cannot have several.
     """
     options = trainer.keywords
-    _raise([*refusals(options, optim), *_out_of_range(options), *_strategy(options)])
-    _raise(callback_check.refusals(callbacks, data, options))
+    refuse([*refusals(options, optim), *_out_of_range(options), *_strategy(options)])
+    refuse(callback_check.refusals(callbacks, data, options))
+    copied = partial(trainer.func, **copy.deepcopy(options))  # a strategy serves one Trainer
     try:
-        built = lightning_trainer(trainer, callbacks, optim, "", **({} if here else ANYWHERE))
+        built = lightning_trainer(copied, callbacks, optim, "", **({} if here else ANYWHERE))
     except (
         Exception
     ) as error:  # Lightning's, of whatever kind, and those of what it would need installed
         raise ConfigError(f"trainer: {str(error).strip().splitlines()[0]}") from None
+    if not isinstance(built, pl.Trainer):
+        raise ConfigError(f"trainer: must be Trainer, is {type(built).__name__}")
     processes = built.world_size if here else 1
-    _raise(
+    refuse(
         [
             *(_too_many_processes(built) if here else []),
             *batch_limits.refusals(data.known_batches(processes), options),
@@ -67,11 +71,6 @@ def check_trainer(
             f"trainer.devices: cluster=none computes all points in one process, and this one needs "
             f"{processes}: use cluster=local hydra.launcher.jobs=1, or cluster=slurm"
         )
-
-
-def _raise(found: Iterable[str]) -> None:
-    if lines := list(found):
-        raise ConfigError("\n".join(lines))
 
 
 def _out_of_range(options: Mapping[str, Any]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from isogain.data.batches import Batch, Draws, Stream, evaluation_seed
 from isogain.data.task import Task
+from isogain.errors import unwritten
 from isogain.ranges import at_least
 
 SYMBOLS, RECALLED = 8, 10
@@ -48,7 +49,7 @@ class Drawn(Task):
 
     def draw(self, n: int, generator: Generator) -> Batch:
         """n examples as they are stored, on the generator's device."""
-        raise NotImplementedError
+        raise unwritten(self, "draw")
 
     def view(self, x: Tensor) -> Tensor:
         """A batch of stored examples as the network reads them."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from isogain.data.batches import Batch, Batches, Stream, View
-from isogain.errors import DataError
+from isogain.errors import DataError, unwritten
 from isogain.ranges import at_least, between
 
 
@@ -74,7 +74,7 @@ class Task(pl.LightningDataModule):
 
     def streams(self, device: torch.device | str) -> dict[str, Stream]:
         """The batches of `train`, `val` and `test`."""
-        raise NotImplementedError
+        raise unwritten(self, "streams")
 
     def stored(
         self, parts: dict[str, Batch], device: torch.device | str, view: View
