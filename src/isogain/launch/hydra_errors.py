@@ -93,7 +93,7 @@ def _unreadable(text: str, said: str) -> str:
     key, equals, value = text.partition("=")
     if not equals:
         return f"{text}: is no override: key=value"
-    if value.startswith("~"):
+    if value == "~" or value.startswith("~/"):
         home = value.replace("~", "$HOME", 1)
         return f'{text}: the shell has left ~ as it is: "{key}={home}"'
     if value and re.fullmatch(KEY, key) and value[0] not in "[{'\"" and not _is_call(value):
