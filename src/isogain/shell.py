@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Literal
 
 PLAIN = re.compile(r"[A-Za-z_/.][\w/.+-]*|[1-9]\d*|0", re.ASCII)
+VALUES = {"null", "true", "false", "inf", "nan"}  # words that are none, in any case of letters
 
 
 def quoted(text: str, quote: Literal["single", "double"] = "single") -> str:
     """A string as Hydra's grammar reads it back."""
-    if PLAIN.fullmatch(text):
+    if PLAIN.fullmatch(text) and text.lower() not in VALUES:
         return text
     from hydra.core.override_parser.types import Quote, QuotedString  # half a second, seldom needed
 
