@@ -1,11 +1,11 @@
-"""What is printed of a file commands nothing: not a terminal, not the shell it is pasted into, not a spreadsheet."""
+"""What is printed of a file commands nothing: not a terminal, not a spreadsheet."""
 
 import subprocess
 import sys
 
 import pytest
 
-from isogain.terminal import LONGEST, defused, first_line, printable, shell_command
+from isogain.terminal import LONGEST, defused, first_line, printable
 
 WORDS = [
     "a b",
@@ -29,14 +29,6 @@ def test_what_is_printed_is_one_line_of_printable_characters(text):
 
 def test_a_reason_is_its_first_line_and_no_longer_than_a_screen_takes():
     assert first_line("\n one\ntwo") == "one" and len(first_line("x" * 10_000)) == LONGEST + 2
-
-
-def test_a_command_is_one_printable_line_that_bash_reads_as_its_words():
-    line = shell_command(["printf", "%s\\0", *WORDS])
-    assert line.isprintable()
-    read = subprocess.run(["bash", "-c", line], capture_output=True, check=True, timeout=20).stdout
-    expected = [word.encode("utf-8", "surrogateescape") for word in WORDS]
-    assert read.split(b"\0")[:-1] == expected
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+cmd|' /C calc'!A0", "-x", "@sum(a)", "\t=1", "\r=1"])

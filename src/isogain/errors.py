@@ -2,7 +2,7 @@
 
 import re
 import signal
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 
 class UserError(Exception):
@@ -22,6 +22,17 @@ class AnotherRun(ConfigError):
     def __init__(self, message: str, difference: str = "") -> None:
         super().__init__(message)
         self.difference = difference
+
+
+def refuse(lines: Iterable[str]) -> None:
+    """Raise a ConfigError with these lines, where there are any."""
+    if lines := list(lines):
+        raise ConfigError("\n".join(lines))
+
+
+def unwritten(part: object, method: str) -> NotImplementedError:
+    """What to raise in a method that a subclass of ours has to have."""
+    return NotImplementedError(f"{type(part).__name__}.{method} is not written")
 
 
 def resolver_said(error: Exception) -> str:

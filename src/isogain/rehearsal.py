@@ -1,34 +1,25 @@
 """Everything that can be wrong with the parts of a run taken together, before data is read or a file written."""
 
 import inspect
-import os
-import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from isogain import machine
+from isogain.callback_check import validates
 from isogain.data.task import Task
-from isogain.errors import CheckpointError, ConfigError, refusal
+from isogain.errors import CheckpointError, ConfigError, refusal, refuse
 from isogain.models.base import Network
 from isogain.optim import Optim
-from isogain.precision import check_stored, check_used
-from isogain.ranges import at_least, between
+from isogain.ranges import between
 from isogain.record import checkpoints
+from isogain.trainer_check import check_trainer
 
 T = TypeVar("T")
-# what every machine can train on
-ANYWHERE = {
-    "accelerator": "cpu",
-    "devices": 1,
-    "num_nodes": 1,
-    "strategy": "auto",
-    "precision": "32-true",
-}
-COUNTS = {"log_every_n_steps", "check_val_every_n_epoch", "accumulate_grad_batches"}
 
 
 def rehearse(
@@ -39,7 +30,9 @@ def rehearse(
     init: partial,
     optim: Optim,
     trainer: partial,
+    callbacks: Mapping[str, pl.Callback | None],
     out: str,
+    logger: partial | None = None,
     ckpt: str | None = None,
     resume: bool = False,
     objective: str | None = None,
@@ -63,32 +56,13 @@ def rehearse(
         raise ConfigError(
             f"objective={objective}: {type(data).__name__} has no accuracy: use null or val/loss"
         )
+    if objective and objective.startswith("val/") and not validates(trainer.keywords):
+        raise ConfigError(f"objective={objective}: this run has no validation")
     _refusals_of("", lambda: between("seed", seed, 0, 2**32), {"seed"})
-    _check_trainer(trainer, here, shared)
+    if logger and hasattr(logger.func, "refusals"):
+        refuse(logger.func.refusals(logger.keywords))
+    check_trainer(trainer, callbacks, optim, data, net, here, shared)
     return _steps_behind(Path(out), ckpt, resume, net, optim, trainer.keywords)
-
-
-def _check_trainer(trainer: partial, here: bool, shared: bool) -> None:
-    options = trainer.keywords
-    for name in COUNTS & options.keys():
-        _refusals_of("trainer", lambda name=name: at_least(name, options[name], 1), COUNTS)
-    if options.get("max_steps") == 0 or options.get("max_epochs") == 0:
-        raise ConfigError(
-            "trainer.max_steps and trainer.max_epochs must not be 0: nothing to train"
-        )
-    check_stored(options.get("precision"))
-    try:
-        with warnings.catch_warnings(action="ignore"):  # `run` repeats them
-            fitter = trainer(logger=False, enable_checkpointing=False, **({} if here else ANYWHERE))
-    except (MisconfigurationException, ValueError, RuntimeError, TypeError) as error:
-        raise ConfigError(f"trainer: {str(error).strip().splitlines()[0]}") from None
-    if here:
-        check_used(options.get("precision"), fitter.precision)
-    if shared and fitter.world_size > 1:
-        raise ConfigError(
-            f"trainer.devices: cluster=none computes all points in one process, and this one needs "
-            f"{fitter.world_size}: use cluster=local hydra.launcher.jobs=1, or cluster=slurm"
-        )
 
 
 def _steps_behind(
@@ -127,7 +101,12 @@ def _built_without_memory(model: partial, data: Task) -> Network:
         if name in model.keywords:
             raise ConfigError(f"model.{name}: comes from the data and cannot be set")
     with torch.device("meta"):
-        return _refusals_of("model", lambda: model(**data.sizes()), _options(model))
+        net = _refusals_of("model", lambda: model(**data.sizes()), _options(model))
+    try:
+        list(net.kernels())
+    except NotImplementedError as error:
+        raise ConfigError(f"model: {error}") from None
+    return net
 
 
 def _check_memory(net: Network, data: Task) -> None:
@@ -135,7 +114,7 @@ def _check_memory(net: Network, data: Task) -> None:
     if not net.sequential:
         return
     numbers = data.batch_size * data.length * (data.n_in + net.depth * net.hidden)
-    need, have = 4 * numbers, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    need, have = 4 * numbers, machine.memory()
     if torch.cuda.is_available():
         have = max(have, torch.cuda.get_device_properties(0).total_memory)
     if need > have:

@@ -1,9 +1,7 @@
-"""What may be printed of a text that stands in a file: nothing that a terminal, a shell or a spreadsheet obeys."""
+"""What may be printed of a text that stands in a file: nothing that a terminal or a spreadsheet obeys."""
 
 import contextlib
-import shlex
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 LONGEST = 500  # characters of a reason
@@ -28,26 +26,6 @@ def first_line(value: Any) -> str:
     """The same of a text's first line, cut to LONGEST."""
     lines = str(value).strip().splitlines() or [""]
     return printable(lines[0] if len(lines[0]) <= LONGEST else f"{lines[0][:LONGEST]} …")
-
-
-def shell_command(words: Sequence[str]) -> str:
-    """A line that a shell reads as these words; one with control characters is written $'…', with escapes."""
-    return " ".join(shlex.quote(word) if word.isprintable() else _escaped(word) for word in words)
-
-
-def _escaped(word: str) -> str:
-    plain = "".join(c if c.isprintable() and c not in "\\'" else _bytes(c) for c in word)
-    return f"$'{plain}'"
-
-
-def _bytes(character: str) -> str:
-    data = character.encode("utf-8", "surrogateescape" if _is_byte(character) else "replace")
-    return "".join(f"\\x{byte:02x}" for byte in data)
-
-
-def _is_byte(character: str) -> bool:
-    """Whether it stands for a byte of a name that is no UTF-8."""
-    return "\udc80" <= character <= "\udcff"
 
 
 def defused(value: Any) -> Any:

@@ -43,10 +43,18 @@ class Missing(Sweeper):
 
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
         """Raises UserError where `out` has no sweep of ours or another one, and where a point came to nothing again."""
-        from isogain.errors import UserError
+        from isogain import shell
+        from isogain.errors import UserError, refuse
         from isogain.grid import composing
+        from isogain.launch import hydra_options
         from isogain.resumption import over, refuse_other_words
         from isogain.status import command, sweeps
+
+        refuse(hydra_options.refusals(self.config, self.config.hydra))
+        if self.max_batch_size is not None and self.max_batch_size < 1:
+            raise UserError(
+                f"hydra.sweeper.max_batch_size must be at least 1, got {self.max_batch_size}"
+            )
 
         folder = Path(self.config.hydra.sweep.dir)
         sweep = next(iter(sweeps.find(folder) if folder.is_dir() else []), None)
@@ -77,9 +85,8 @@ class Missing(Sweeper):
         ]
         failed = sum(job.status != JobStatus.COMPLETED for job in done)
         if failed:
-            raise UserError(
-                f"{failed} of {len(done)} came to nothing again: python -m isogain.status {folder}"
-            )
+            status = shell.command("python", "-m", "isogain.status", folder)
+            raise UserError(f"{failed} of {len(done)} came to nothing again: {status}")
         return done
 
     def _announce(self, folder: Path, names: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.parametrize import cached
 
+from isogain.errors import unwritten
 from isogain.learner import Learner
 from isogain.ranges import at_least
 
@@ -56,7 +57,7 @@ class Diagnostic(pl.Callback):
         self._warned = False
 
     def measure(self, trainer: pl.Trainer, learner: Learner) -> None:
-        raise NotImplementedError
+        raise unwritten(self, "measure")
 
     def on_train_start(self, trainer: pl.Trainer, learner: Learner) -> None:
         if trainer.global_step == 0 and self.at_start:

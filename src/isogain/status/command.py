@@ -4,11 +4,13 @@ import os
 import re
 from pathlib import Path
 
+from isogain import shell
 from isogain.record.bounded import Damaged
 from isogain.record.description import read_overrides
 from isogain.record.status import Status
+from isogain.shell import quoted
 from isogain.status.sweeps import Run, Sweep
-from isogain.terminal import first_line, shell_command
+from isogain.terminal import first_line
 
 OURS = "train.py"  # the one program that is proposed, whatever a file says
 HERE = Path(__file__).parents[3] / OURS
@@ -76,15 +78,6 @@ def points(sweep: Sweep, runs: list[Run]) -> list[list[str]]:
     ]
 
 
-def quoted(text: str) -> str:
-    """A string as Hydra's grammar reads it back."""
-    if re.fullmatch(r"[A-Za-z_/.][\w/.+-]*|[1-9]\d*|0", text):
-        return text
-    from hydra.core.override_parser.types import Quote, QuotedString  # half a second, seldom needed
-
-    return QuotedString(text, Quote.single).with_quotes()
-
-
 def _of_sweep(sweep: Sweep, diverged: bool) -> str:
     said = sweep.plan.command or [OURS]
     script = said[0] if _is_ours(said[0]) else OURS
@@ -93,11 +86,11 @@ def _of_sweep(sweep: Sweep, diverged: bool) -> str:
     ]
     words = ["python", script, "-m", *kept, f"out={quoted(str(sweep.path))}"]
     if sweep.plan.by.get("sweeper") == "optuna":  # the study itself knows which trials it lacks
-        return shell_command(
-            [*words, *(w for w in said if w.startswith("hydra") and REPLACED.match(w))]
+        return shell.command(
+            *words, *(w for w in said if w.startswith("hydra") and REPLACED.match(w))
         )
     words.append("hydra/sweeper=missing")
-    return shell_command([*words, "hydra.sweeper.diverged=true"] if diverged else words)
+    return shell.command(*words, *(["hydra.sweeper.diverged=true"] if diverged else []))
 
 
 def _of_run(sweep: Sweep, run: Run) -> str | None:
@@ -109,7 +102,7 @@ def _of_run(sweep: Sweep, run: Run) -> str | None:
         )
         return None
     kept = [override for override in overrides if not REPLACED.match(override)]
-    return shell_command(["python", "train.py", *kept, f"out={quoted(str(folder))}", "resume=true"])
+    return shell.command("python", "train.py", *kept, f"out={quoted(str(folder))}", "resume=true")
 
 
 def _is_ours(program: str) -> bool:
