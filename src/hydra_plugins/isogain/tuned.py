@@ -72,7 +72,7 @@ class Tuned(Sweeper):
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
                 yield f"hydra.sweeper.{name} must be a whole number >= {least}, got {value}"
-        if self.direction not in get_args(Direction):
+        if self.direction not in (None, *get_args(Direction)):
             yield f"hydra.sweeper.direction={self.direction}: must be one of {', '.join(get_args(Direction))}"
 
     def sweep(self, arguments: list[str]) -> float:
