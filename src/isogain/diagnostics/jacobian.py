@@ -17,7 +17,8 @@ from isogain.cores import each, log_abs_dets, singular_values
 from isogain.diagnostics.exact import exact_logs, identities
 from isogain.diagnostics.gram import bare
 from isogain.diagnostics.pulled import pull_input_scaled, pull_scaled_, rescale_
-from isogain.models.base import Network, States
+from isogain.models.base import Network
+from isogain.models.factors import States
 
 ENTRIES = 2**19  # of all Jacobians at once: more fall out of a CPU's cache
 FEWEST = 4  # examples at once all the same
