@@ -35,9 +35,9 @@ def drawn(kind, gain, n, length):
     return net, torch.randn(2, 5 if kind == "mlp" else length, 3)
 
 
-@pytest.mark.parametrize("gain", [0.5, 1.0, 1.4, 2.0])
+@pytest.mark.parametrize("gain", [0.5, 1.1, 2.0])
 @pytest.mark.parametrize("kind", ["tanh", "relu", "linear", "lstm", "mlp"])
-@pytest.mark.parametrize(("n", "length"), [(2, 200), (24, 80), (40, 9)])
+@pytest.mark.parametrize(("n", "length"), [(2, 90), (16, 40), (40, 6)])
 def test_the_largest_is_a_lower_and_the_least_an_upper_bound_at_any_size(kind, gain, n, length):
     net, x = drawn(kind, gain, n, length)
     logs = jacobian_spectrum(net, x)

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from cases import activations, randn, same, small
@@ -156,3 +158,14 @@ def test_modrelu_alone_has_a_bias_for_its_threshold():
 def test_its_labels_count_the_layers():
     net = small(RNN, depth=2)
     assert net.labels("recurrent", net.recurrent) == ["recurrent/000", "recurrent/001"]
+
+
+@pytest.mark.parametrize("z", [0.5, 3.0, 3.8, 6.0])
+@pytest.mark.parametrize("last", [True, False])
+def test_the_gradient_of_a_saturated_erf_is_the_gaussian_of_its_argument(z, last):
+    """∂h_1/∂b = 2/√π exp(−z²), though float32 rounds erf(z) to within two places of 1."""
+    b = torch.full((3,), z).requires_grad_()
+    x, zero = torch.zeros(1, 2, 1), torch.zeros(3, 3)
+    out = Recurrence.apply(x, torch.zeros(3, 1), zero, b, None, "erf", last)
+    expected = torch.full((3,), 2 * 2 / math.sqrt(math.pi) * math.exp(-(z**2)))
+    torch.testing.assert_close(torch.autograd.grad(out.sum(), b)[0], expected, rtol=1e-5, atol=0)

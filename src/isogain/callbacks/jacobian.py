@@ -40,8 +40,8 @@ class JacobianSpectrum(Diagnostic):
     `jacobian/...`: quantiles `q05` … `q95`, `mean_square` (χ^L in mean-field theory) and `variance` of s²,
     `log_max`, `log_min` and `log_condition` (natural; the latter and `condition` are medians over examples).
     Exact zeros make `log_min` and `condition` absent; `resolved` is the share of the others, `exact` that of the
-    examples measured exactly, those with a condition number of the plain product above `limit`. `at_start` repeats
-    some of the first measurement in the summary.
+    examples measured exactly: those of which the plain product has a condition number above `limit`, or has lost
+    digits on the way. `at_start` repeats some of the first measurement in the summary.
 
     `spans` more, from as many l on, are in `jacobian/by_start`: log σ(∂h_L/∂h_l), of the l in `jacobian/starts`.
     Of a state larger than `largest` only `log_max` and, as a bound, `log_min` are measured, without forming the
@@ -84,12 +84,9 @@ class JacobianSpectrum(Diagnostic):
 
     def _extremes(self, trainer: pl.Trainer, learner: Learner, x: Tensor) -> None:
         largest, least = jacobian_extremes(learner.net, x).T
-        values = {
-            "log_max": largest.max().item(),
-            "log_min": least.min().item(),
-            "matrix_free": 1.0,
-        }
-        self._record(trainer, learner, values, {})
+        values = {"log_max": largest.max().item(), "log_min": least.min().item()}
+        finite = {name: value for name, value in values.items() if np.isfinite(value)}
+        self._record(trainer, learner, finite | {"matrix_free": 1.0}, {})
 
     def _record(
         self,

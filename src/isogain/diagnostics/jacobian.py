@@ -17,7 +17,8 @@ from isogain.cores import each, log_abs_dets, singular_values
 from isogain.diagnostics.exact import exact_logs, identities
 from isogain.diagnostics.gram import bare
 from isogain.diagnostics.pulled import pull_input_scaled, pull_scaled_, rescale_
-from isogain.models.base import Network, States
+from isogain.models.base import Network
+from isogain.models.factors import States
 
 ENTRIES = 2**19  # of all Jacobians at once: more fall out of a CPU's cache
 FEWEST = 4  # examples at once all the same
@@ -72,19 +73,25 @@ def jacobian(net: Network, x: Tensor) -> Tensor:
     """
     dtype, net, hs, x = precise(net, x)
     with torch.no_grad():
-        ends = [next(_sweep(net, *block, [0], dtype, 1)) for block in _blocks(hs, x)]
-        found = torch.cat([rows * scale.exp().to(rows) for _, rows, scale, *_ in ends])
-        logs = torch.cat(
-            [rows.abs().amax((1, 2)).log() + scale.flatten() for _, rows, scale, *_ in ends]
-        )
-    limits = torch.finfo(dtype)
-    inside = (logs > math.log(limits.tiny)) & (logs < math.log(limits.max)) | (logs == -torch.inf)
-    if not inside.all():
+        found = torch.cat([_within_range(net, *block, dtype) for block in _blocks(hs, x)])
+    return found
+
+
+def _within_range(net: Network, hs: list[Tensor], x: Tensor, dtype: torch.dtype) -> Tensor:
+    _, rows, scale, *_ = next(_sweep(net, hs, x, [0], dtype, rescale=1))
+    logs, limits = rows.abs().amax((1, 2)).log() + scale.flatten(), torch.finfo(dtype)
+    if (logs == -torch.inf).any():  # of zeros, or of slopes that are zero in this precision
+        full, size = identities(hs[0]), _no_scale(hs[0])
+        for step in reversed(range(len(hs) - 1)):
+            size = pull_scaled_(net, full, size, step, hs, x)
+        logs = full.abs().amax((1, 2)).log() + size.flatten()
+    outside = (logs < math.log(limits.tiny)) & (logs > -torch.inf) | (logs > math.log(limits.max))
+    if outside.any():
         raise torch.linalg.LinAlgError(
-            f"the Jacobian's largest entry is e^{logs[~inside][0]:.0f}, beyond {str(dtype)[6:]}: "
+            f"the Jacobian's largest entry is e^{logs[outside][0]:.0f}, beyond {str(dtype)[6:]}: "
             "take jacobian_spectrum, which measures logarithms"
         )
-    return found
+    return rows * scale.exp().to(rows)
 
 
 def factor_spectra(net: Network, x: Tensor, at: Sequence[int]) -> Tensor:

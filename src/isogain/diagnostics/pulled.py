@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from isogain.double_double import power_of_two
-from isogain.models.base import Network, Scaled
+from isogain.models.base import Network
+from isogain.models.factors import Scaled
 
 SMALL = 1e-250  # a largest entry below it, of rows of size 1, may be what underflow has left
 

@@ -3,14 +3,15 @@
 Axes: B batch, T time steps, D features a step, N hidden units, L layers.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from isogain.errors import unwritten
+from isogain.models.factors import Scaled
 from isogain.ranges import at_least
 from isogain.theory.critical import Point
 from isogain.theory.prediction import Prediction
@@ -25,25 +26,6 @@ class Affine(NamedTuple):
 
     inputs: tuple[Tensor, ...]
     z: Tensor
-
-
-class Scaled(NamedTuple):
-    """diag(eˢ) A for s (B, n) and A (B, n, n) or (n, n), I where it is None: the scale of a row has no range."""
-
-    s: Tensor
-    a: Tensor | None
-
-
-class States(list[Tensor]):
-    """[h_0, …, h_L] of one trajectory, with the slopes that were last computed of it: rows and probes share them."""
-
-    known: tuple[int, Any] = (-1, None)
-
-    def slopes(self, step: int, compute: Callable[[], Any]) -> Any:
-        """What `compute` gives, once for a step asked for twice in a row."""
-        if self.known[0] != step:
-            self.known = step, compute()
-        return self.known[1]
 
 
 class Network(nn.Module):
@@ -210,18 +192,3 @@ def _backward(end: Tensor, start: Tensor, rows: Tensor) -> Tensor:
     """Each of the m rows R (B, m, n) carried from `end` (B, n) to `start` (B, ...); (B, m, ...)."""
     grads = torch.autograd.grad(end, start, rows.transpose(0, 1), is_grads_batched=True)
     return grads[0].transpose(0, 1)
-
-
-def once(hs: list[Tensor], step: int, compute: Callable[[], Any]) -> Any:
-    """What `compute` gives of a step, remembered by `States`."""
-    return hs.slopes(step, compute) if isinstance(hs, States) else compute()
-
-
-def resolved(slopes: Tensor, like: Tensor) -> Tensor:
-    """Slopes in the precision of `like`, 0 where underflow has taken digits of them.
-
-    A zero makes a Jacobian singular, which is noticed, and measured again with `scaled_factors`.
-    """
-    limits = torch.finfo(like.dtype)
-    slopes = slopes.to(like.dtype)
-    return slopes.where(slopes.abs() > limits.tiny / limits.eps, 0)

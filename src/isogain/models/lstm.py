@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from isogain.activations import sigmoid_derivative, tanh_derivative
 from isogain.init import gaussian_
-from isogain.models.base import Affine, Network, Scaled, once
+from isogain.models.base import Affine, Network
+from isogain.models.factors import Scaled, once
 from isogain.models.lstm_slopes import LogSlopes, Slopes
 from isogain.theory import critical, prediction
 from isogain.theory.critical import Point

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from isogain.activations import ACTIVATIONS
 from isogain.init import gaussian_
-from isogain.models.base import Affine, Network, Scaled, once, resolved
+from isogain.models.base import Affine, Network
+from isogain.models.factors import Scaled, once, resolved
 from isogain.models.recurrence import Recurrence
 from isogain.theory import critical, prediction
 from isogain.theory.critical import Point
