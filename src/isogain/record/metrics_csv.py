@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from isogain.record.atomic import is_regular, overwrite, replaced, set_aside, sync
+from isogain.record.atomic import is_regular, naming, overwrite, replaced, set_aside, sync
 from isogain.record.csv_rows import Row, Rows, Written, cell, damage, encoded, lost, merged, write
 
 log = logging.getLogger(__name__)
@@ -123,7 +123,8 @@ class Table:
     def _write_at(self, start: int, data: bytes) -> None:
         file = os.open(self.path, os.O_RDWR)
         try:
-            overwrite(file, start, data)
+            with naming(self.path):
+                overwrite(file, start, data)
         finally:
             os.close(file)
 
