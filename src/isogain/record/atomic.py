@@ -15,14 +15,26 @@ NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EB
 
 
 @contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Within, an OSError that says of no file is one of `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
 def replaced(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`; flushed to the disk and renamed to `path` when the block ends well."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        yield part
-        sync(part)
-        os.replace(part, path)
-        sync(path.parent)
+        with naming(path):
+            yield part
+            sync(part)
+            os.replace(part, path)
+            sync(path.parent)
     finally:
         with contextlib.suppress(OSError):  # the error of the block is the one to raise
             part.unlink(missing_ok=True)
@@ -49,8 +61,9 @@ def append(path: Path, lines: bytes) -> None:
     try:
         size = os.fstat(file).st_size
         cut = size > 0 and os.pread(file, 1, size - 1) != b"\n"
-        overwrite(file, size, b"\n" * cut + lines)
-        sync_descriptor(file)
+        with naming(path):
+            overwrite(file, size, b"\n" * cut + lines)
+            sync_descriptor(file)
     finally:
         os.close(file)
 

@@ -41,7 +41,10 @@ def enlist(folder: Path, points: Sequence[Point], cluster: str, renew: bool = Fa
             by_folder[point.folder] = point
     if by_folder == before and there:
         return
-    sweep = json_object(path) if there else _begun(cluster)
+    try:
+        sweep = json_object(path) if there else _begun(cluster)
+    except Damaged as error:
+        raise ConfigError(f"{path}: not the list of a sweep ({error})") from None
     sweep["points"] = [point._asdict() for point in by_folder.values()]
     folder.mkdir(parents=True, exist_ok=True)
     with replaced(path) as part:
