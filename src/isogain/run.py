@@ -21,6 +21,7 @@ from isogain.models.base import Network
 from isogain.optim import Optim
 from isogain.record import checkpoints, provenance
 from isogain.record.checkpoints import WholeFileIO
+from isogain.record.elapsed import earlier_seconds
 from isogain.record.logger import RunRecord
 from isogain.record.run_folder import RunFolder, ways_on
 from isogain.reg.base import Regularizer
@@ -61,9 +62,11 @@ def run(
     device = fitter.strategy.root_device
     learner = _learner(fitter, data, model, init, reg, optim)
     start = _start(folder, record, ckpt, resume)
+    learner.resumes = start is not None and start.parent == folder.path / "checkpoints"
+    earlier = earlier_seconds(folder.attempts.events(), start) if learner.resumes else 0.0
     log.info(report.start_table(learner, data, device, init, {"seed": seed, "folder": out}))
     outcome, error = _outcome(fitter, learner, data, start)
-    summary = outcome | _numbers(fitter, learner) | _circumstances(device, seed, started)
+    summary = outcome | _numbers(fitter, learner) | _circumstances(device, seed, started, earlier)
     try:
         record.flush()
         if fitter.is_global_zero and summary["status"] != "preempted":
@@ -85,7 +88,7 @@ def _fitter(
     out: str,
 ) -> pl.Trainer:
     chosen = [callback for callback in callbacks.values() if callback is not None]
-    return trainer(
+    fitter = trainer(
         logger=loggers,
         callbacks=chosen,
         plugins=[WholeFileIO(), *_cluster()],
@@ -96,6 +99,10 @@ def _fitter(
         enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in chosen),
         num_sanity_val_steps=0,
     )
+    # Under a limit in steps Lightning goes on with an epoch that is over, and trains none of its batches. Breaks when
+    # the fit loop no longer asks this method where it restarts.
+    fitter.fit_loop._iteration_based_training = lambda: False
+    return fitter
 
 
 def _learner(
@@ -172,14 +179,27 @@ def _told(fitter: pl.Trainer, end: Preempted | None = None) -> str:
 
 
 def _numbers(fitter: pl.Trainer, learner: Learner) -> dict[str, Any]:
-    epochs = fitter.fit_loop.epoch_progress.current.processed
-    known = {name: value for name, value in learner.metrics.items() if value is not None}
-    return {**known, "steps": fitter.global_step, "epochs": epochs}
+    """What was measured on the final weights, and what is of the whole run; the rest is in metrics.csv, by its step."""
+    current = {name: v for name, v in learner.metrics.items() if learner.is_current(name)}
+    known = {name: value for name, value in current.items() if value is not None}
+    return {**known, "steps": fitter.global_step, "epochs": _whole_epochs(fitter)}
 
 
-def _circumstances(device: torch.device, seed: int, started: float) -> dict[str, Any]:
+def _whole_epochs(fitter: pl.Trainer) -> int:
+    """Epochs that were trained to their end: Lightning also counts the one that `max_steps` ended within."""
+    epochs, batches = (
+        fitter.fit_loop.epoch_progress.current,
+        fitter.fit_loop.epoch_loop.batch_progress.current,
+    )
+    ended = epochs.ready == epochs.processed
+    return epochs.processed - (ended and 0 < batches.completed < fitter.num_training_batches)
+
+
+def _circumstances(
+    device: torch.device, seed: int, started: float, earlier: float
+) -> dict[str, Any]:
     return {
-        "seconds": time.perf_counter() - started,
+        "seconds": earlier + time.perf_counter() - started,
         "seed": seed,
         "device": report.device_name(device),
         "versions": provenance.versions(),
