@@ -71,3 +71,14 @@ def test_every_reg_goes_on_bitwise_where_it_was_cut_off(tmp_path, options):
     assert checkpoint(tmp_path / "cut")["global_step"] == 8
     small_run(tmp_path / "cut", *options, "resume=true")
     assert_same_run(tmp_path / "whole", tmp_path / "cut")
+
+
+@pytest.mark.parametrize("limits", [("trainer.max_steps=15",), ("trainer.max_steps=18",)], ids=str)
+@pytest.mark.parametrize("at", [3, 9, 13])
+def test_a_run_that_ends_by_its_steps_resumes_bitwise_too(tmp_path, limits, at):
+    """Lightning takes an epoch that is over for one to go on with where there is a limit in steps."""
+    small_run(tmp_path / "whole", *limits)
+    with pytest.raises(RuntimeError, match="crash"):
+        small_run(tmp_path / "cut", *limits, extra={"crash": Crash(at)})
+    small_run(tmp_path / "cut", *limits, "resume=true")
+    assert_same_run(tmp_path / "whole", tmp_path / "cut")

@@ -1,7 +1,7 @@
 """Training as Lightning sees it: loss and metrics, and the four moments of the regulariser."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -29,7 +29,9 @@ class Learner(pl.LightningModule):
     Order in a step: loss + penalty, backward, callbacks see the raw gradient, `before_step` (where
     the built-in penalties add theirs), clipping, optimiser, `after_step`. Sums stay on the device and are read every
     `trainer.log_every_n_steps` steps and at the end of an epoch. `metrics` holds the latest value
-    of everything that was measured, `examples` counts those trained on in this process. `baseline`
+    of everything that was measured in this run, `measured_at` of what was measured on the weights of one step that
+    step, `examples` counts those trained on in this process. `resumes`: a checkpoint that is loaded is of this very
+    run, else nothing that was measured on the way to it is taken over. `baseline`
     is a loss to log beside ours; `embedding` turns a batch's tokens into what `net` reads, and is trained too.
     No gradient seen here carries a loss scale; a step that a scaler skips changes nothing, nor does time pass.
     """
@@ -58,6 +60,8 @@ class Learner(pl.LightningModule):
         self.init = init
         self.init_gain: float = getattr(init, "keywords", {}).get("gain", 1.0)
         self.metrics: dict[str, float] = {}
+        self.measured_at: dict[str, int] = {}
+        self.resumes = True
         self.examples = 0
         self._reg_changed = False
         self.tally, self.skipped = Tally(), SkippedSteps()
@@ -66,6 +70,15 @@ class Learner(pl.LightningModule):
         """The g that each kernel's orthogonality gap is measured against: the regulariser's, else the initialiser's."""
         targets = (self.reg.gain_of(w) for w in self.kernels())
         return [self.init_gain if gain is None else gain for gain in targets]
+
+    def keep(self, values: Mapping[str, float | None]) -> None:
+        """Take up what was measured on the weights of this step."""
+        self.metrics |= values
+        self.measured_at |= dict.fromkeys(values, self.global_step)
+
+    def is_current(self, name: str) -> bool:
+        """Whether a metric is of the present weights; one of the whole run always is."""
+        return self.measured_at.get(name, self.global_step) == self.global_step
 
     def kernels(self) -> list[Tensor]:
         return [getattr(module, name) for module, name in self.net.kernels()]
@@ -146,6 +159,7 @@ class Learner(pl.LightningModule):
             "tally": self.tally.of_all(self.trainer).cpu(),
             "metrics": dict(self.metrics),
             "skipped": self.skipped.count,
+            "measured_at": dict(self.measured_at),
             "optim": repr(self.optim),
             "reg": restart.coordinates(self.reg),
             "rng": torch.get_rng_state(),
@@ -161,18 +175,29 @@ class Learner(pl.LightningModule):
         """Raises CheckpointError where it is of other weights or parameter groups.
 
         From a checkpoint of another regulariser the kernels are brought to where this one may begin, and their
-        optimiser state starts afresh.
+        optimiser state starts afresh. What was measured, by callbacks too, is taken over where this run `resumes`.
         """
         state = checkpoint["isogain"]
         restart.fit_to_(checkpoint, self.state_dict(), self.reg)
         self._reg_changed = state["reg"] != restart.coordinates(self.reg)
-        self.tally.restore(state["tally"], self.trainer)
         self.skipped.count = state.get("skipped", 0)
-        stale = ("gap/", "gain", "reg/") if self._reg_changed else ()
-        self.metrics = {k: v for k, v in state["metrics"].items() if not k.startswith(stale)}
+        if self.resumes:
+            self._take_over(state, checkpoint["global_step"])
+        else:
+            checkpoint["callbacks"] = {}
         torch.set_rng_state(state["rng"])
         if len(state["cuda_rng"]) == torch.cuda.device_count() > 0:
             torch.cuda.set_rng_state_all(state["cuda_rng"])
+
+    def _take_over(self, state: dict[str, Any], step: int) -> None:
+        """What this run had measured at its checkpoint; one of before steps were kept measured all of it at the end."""
+        self.tally.restore(state["tally"], self.trainer)
+        stale = ("gap/", "gain", "reg/") if self._reg_changed else ()
+        self.metrics = {k: v for k, v in state["metrics"].items() if not k.startswith(stale)}
+        before = {
+            name: step for name in self.metrics if name.startswith("val/") and "best" not in name
+        }
+        self.measured_at = dict(state.get("measured_at", before))
 
     def on_train_start(self) -> None:
         if self._reg_changed:
@@ -212,7 +237,8 @@ class Learner(pl.LightningModule):
         stop_unless_finite({f"{split}/loss": values[f"{split}/loss"]}, step)
         if sums.bad_step is not None:
             raise Divergence("the penalty", math.nan, step)
-        self.metrics |= values | self.constants
+        self.keep(values)
+        self.metrics |= self.constants
         record(self.trainer, values | self.constants)
         return values
 

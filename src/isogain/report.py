@@ -92,10 +92,15 @@ def _loss(summary: Mapping[str, Any]) -> str:
 
 
 def _validation(summary: Mapping[str, Any]) -> str:
-    if "val/acc_best" not in summary:
-        return _percent(summary.get("val/acc"))
-    last, best = _percent(summary["val/acc"]), _percent(summary["val/acc_best"])
-    return f"{last}, best {best} (epoch {summary['epoch_best'] + 1})"
+    """Of the final weights, and the best with the epoch and step that it is of."""
+    if "val/acc" in summary or "val/acc_best" in summary:
+        last, best = _percent(summary.get("val/acc")), _percent(summary.get("val/acc_best"))
+    else:
+        last, best = _number(summary.get("val/loss")), ""
+    when = f"epoch {summary['epoch_best'] + 1}" if "epoch_best" in summary else ""
+    when += f", step {summary['step_best']}" if "step_best" in summary else ""
+    shown = ", ".join(filter(None, [last, best and f"best {best} ({when})"]))
+    return shown or ("none" if summary["status"] == "finished" else "")
 
 
 def _gap(summary: Mapping[str, Any]) -> str:

@@ -31,6 +31,7 @@ from isogain.lightning_trainer import lightning_trainer
 from isogain.models.base import Network
 from isogain.optim import Optim
 from isogain.record import checkpoints, provenance
+from isogain.record.elapsed import earlier_seconds
 from isogain.record.logger import RunRecord, number_by_steps_done_
 from isogain.record.run_folder import RunFolder, ways_on
 from isogain.reg.base import Regularizer
@@ -69,13 +70,18 @@ def run(
     loggers = [record, logger(folder=folder.path)] if logger else [record]
     fitter = lightning_trainer(trainer, callbacks, optim, out, loggers)
     number_by_steps_done_(fitter)
+    # Under a limit in steps Lightning goes on with an epoch that is over, and trains none of its batches. Breaks when
+    # the fit loop no longer asks this method where it restarts.
+    fitter.fit_loop._iteration_based_training = lambda: False
     device = fitter.strategy.root_device
     learner = _learner(fitter, data, model, init, reg, optim)
     refuse(refusals(data.known_batches(), trainer.keywords))
     start = _start(folder, record, ckpt, resume)
+    learner.resumes = start is not None and start.parent == folder.path / "checkpoints"
+    earlier = earlier_seconds(folder.attempts.events(), start) if learner.resumes else 0.0
     log.info(report.start_table(learner, data, device, init, {"seed": seed, "folder": out}))
     outcome, error = _outcome(fitter, learner, data, start)
-    summary = outcome | _numbers(fitter, learner) | _circumstances(device, seed, started)
+    summary = outcome | _numbers(fitter, learner) | _circumstances(device, seed, started, earlier)
     unwritten = _put_on_disk(folder, record, summary, fitter.is_global_zero)
     _close(fitter, summary)
     if error := error or unwritten:
@@ -198,14 +204,27 @@ def _told(fitter: pl.Trainer, end: Preempted | None = None) -> str:
 
 
 def _numbers(fitter: pl.Trainer, learner: Learner) -> dict[str, Any]:
-    epochs = fitter.fit_loop.epoch_progress.current.processed
-    known = {name: value for name, value in learner.metrics.items() if value is not None}
-    return {**known, "steps": fitter.global_step, "epochs": epochs}
+    """What was measured on the final weights, and what is of the whole run; the rest is in metrics.csv, by its step."""
+    current = {name: v for name, v in learner.metrics.items() if learner.is_current(name)}
+    known = {name: value for name, value in current.items() if value is not None}
+    return {**known, "steps": fitter.global_step, "epochs": _whole_epochs(fitter)}
 
 
-def _circumstances(device: torch.device, seed: int, started: float) -> dict[str, Any]:
+def _whole_epochs(fitter: pl.Trainer) -> int:
+    """Epochs that were trained to their end: Lightning also counts the one that `max_steps` ended within."""
+    epochs, batches = (
+        fitter.fit_loop.epoch_progress.current,
+        fitter.fit_loop.epoch_loop.batch_progress.current,
+    )
+    ended = epochs.ready == epochs.processed
+    return epochs.processed - (ended and 0 < batches.completed < fitter.num_training_batches)
+
+
+def _circumstances(
+    device: torch.device, seed: int, started: float, earlier: float
+) -> dict[str, Any]:
     return {
-        "seconds": time.perf_counter() - started,
+        "seconds": earlier + time.perf_counter() - started,
         "seed": seed,
         "device": report.device_name(device),
         "versions": provenance.versions(),

@@ -19,8 +19,8 @@ class Checkpoints(Checkpoint):
     """Saves at the end of every epoch and of training; within an epoch every `every` steps, and where
     the last save is `minutes` old (None: never).
 
-    `best.ckpt` is the epoch with the largest validation accuracy (the smallest validation loss,
-    where there is no accuracy); of equals the first.
+    `best.ckpt` is of the validation with the largest accuracy (the smallest loss, where there is no
+    accuracy), of equals the first; where an epoch has several, each that is better is saved at once.
     """
 
     def __init__(self, every: int | None = None, minutes: float | None = 10.0) -> None:
@@ -42,19 +42,32 @@ class Checkpoints(Checkpoint):
         if (self.every and trainer.global_step % self.every == 0) or self._old(trainer):
             self.save(trainer)
 
+    def on_validation_end(self, trainer: pl.Trainer, learner: Learner) -> None:
+        if trainer.sanity_checking or trainer.is_last_batch or at_its_end(trainer):
+            return  # the end of an epoch or of training follows
+        self._look(learner, trainer.current_epoch)
+        if self._better:
+            self.save(trainer)
+
     def on_train_epoch_end(self, trainer: pl.Trainer, learner: Learner) -> None:
-        acc, loss = learner.metrics.get("val/acc"), learner.metrics.get("val/loss")
-        score = acc if acc is not None else None if loss is None else -loss
-        if score is not None and (self.best_score is None or score > self.best_score):
-            self.best_score, self.best_epoch, self._better = score, trainer.current_epoch, True
-            learner.metrics |= {"epoch_best": trainer.current_epoch} | (
-                {"val/acc_best": acc} if acc is not None else {}
-            )
+        self._look(learner, trainer.current_epoch)
         if not at_its_end(trainer):
             self.save(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, learner: Learner) -> None:
+        self._look(learner, trainer.current_epoch - 1)  # counted already
         self.save(trainer)  # with what was measured at the end
+
+    def _look(self, learner: Learner, epoch: int) -> None:
+        """Keep the score of these weights where it is the best so far."""
+        acc, loss = learner.metrics.get("val/acc"), learner.metrics.get("val/loss")
+        score = acc if acc is not None else None if loss is None else -loss
+        if score is None or not learner.is_current("val/loss"):
+            return
+        if self.best_score is None or score > self.best_score:
+            self.best_score, self.best_epoch, self._better = score, epoch, True
+            learner.metrics |= {"epoch_best": epoch, "step_best": learner.global_step}
+            learner.metrics |= {} if acc is None else {"val/acc_best": acc}
 
     def state_dict(self) -> dict[str, Any]:
         return {"best_score": self.best_score, "best_epoch": self.best_epoch}

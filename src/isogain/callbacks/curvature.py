@@ -72,7 +72,7 @@ class FisherCurvature(Diagnostic):
         if not learner.net.sequential:
             scalars |= _bound(learner, x, loss)
         largest = {k: v for k, v in scalars.items() if k.endswith("lambda_max")}
-        learner.metrics |= largest
+        learner.keep(largest)
         if trainer.global_step == 0:
             learner.metrics |= {k.replace("/", "/at_start/"): v for k, v in largest.items()}
         record(trainer, scalars, arrays)

@@ -51,7 +51,8 @@ class SignalGradients(Diagnostic):
             "signal_grad/log_last": logs[:, -1].mean(),
         }
         profile = Spectrum(logs, axes=("example", "place"))
-        for name in ("", "at_start/") if trainer.global_step == 0 else ("",):
-            ratio = float(ends["signal_grad/log_first"] - ends["signal_grad/log_last"])
-            learner.metrics[f"signal_grad/{name}log_ratio"] = ratio
+        ratio = float(ends["signal_grad/log_first"] - ends["signal_grad/log_last"])
+        learner.keep({"signal_grad/log_ratio": ratio})
+        if trainer.global_step == 0:
+            learner.metrics["signal_grad/at_start/log_ratio"] = ratio
         record(trainer, {k: float(v) for k, v in ends.items()}, {"signal_grad/log": profile})

@@ -96,7 +96,7 @@ class JacobianSpectrum(Diagnostic):
         arrays: dict[str, Spectrum],
     ) -> None:
         named = {f"jacobian/{name}": value for name, value in values.items()}
-        learner.metrics |= {f"jacobian/{name}": named.get(f"jacobian/{name}") for name in KEPT}
+        learner.keep({f"jacobian/{name}": named.get(f"jacobian/{name}") for name in KEPT})
         if trainer.global_step == 0:
             at_start = {name: values[name] for name in AT_START if name in values}
             learner.metrics |= {f"jacobian/at_start/{name}": v for name, v in at_start.items()}

@@ -48,9 +48,7 @@ class Progress(pl.Callback):
             self.bar.set_postfix(shown, refresh=False)  # the step after new values
 
     def on_train_epoch_end(self, trainer: pl.Trainer, learner: Learner) -> None:
-        values = "  ".join(
-            f"{name} {learner.metrics[name]:.4f}" for name in SHOWN if name in learner.metrics
-        )
+        values = "  ".join(_dated(learner, name) for name in SHOWN if name in learner.metrics)
         seconds = time.perf_counter() - self._epoch_start
         self.bar.clear()
         log.info("epoch %2d  %s  %.1f s", trainer.current_epoch + 1, values, seconds)
@@ -61,3 +59,9 @@ class Progress(pl.Callback):
     def on_exception(self, trainer: pl.Trainer, learner: Learner, exception: BaseException) -> None:
         if self.bar is not None:
             self.bar.close()
+
+
+def _dated(learner: Learner, name: str) -> str:
+    """A metric, and the step at which it was measured where that is not this one."""
+    step = "" if learner.is_current(name) else f" (step {learner.measured_at[name]})"
+    return f"{name} {learner.metrics[name]:.4f}{step}"

@@ -25,7 +25,8 @@ class OrthogonalityGap(Diagnostic):
         largest = max(gaps.values())
         worst = max(largest, learner.metrics.get("gap/worst", largest))
         told = learner.reg.report() | gain_statistics(gains)
-        learner.metrics |= {"gap/final": largest, "gap/worst": worst} | told
+        learner.keep({"gap/final": largest} | told)
+        learner.metrics["gap/worst"] = worst
         record(trainer, {f"gap/{k}": v for k, v in gaps.items()} | {"gap/max": largest} | told)
 
 
