@@ -122,6 +122,10 @@ def test_more_threads_than_cores_are_refused(computer):
         (("callbacks.learning_time.metric=val/acc", "callbacks.learning_time.at=[0.5]"), "callbacks.learning_t"),
         (("callbacks.learning_time.stop=true",), "callbacks.learning_time.stop: has no effect without a value"),
         (("objective=val/loss", "trainer.limit_val_batches=0"), "objective=val/loss: this run has no validation"),
+        (("optim.gain_lr=0.1",), "optim.gain_lr: has no effect, for no gain is learned"),
+        (("reg=manifold", "optim.gain_lr=0.1"), "optim.gain_lr: has no effect, for no gain is learned"),
+        (("reg=gain", "reg.onset=10"), "reg.onset=10: comes after the end, trainer.max_epochs=10"),
+        (("reg=hard", "reg.method=svd", "reg.tolerance=1e-3"), "reg.tolerance must be null"),
         (("trainer.max_epochs=null",), "trainer.max_epochs=null: what ends the training?"),
         (("+trainer.max_time=00:00:00:00",), "trainer.max_time must not be 0"),
         (("+trainer.min_epochs=11",), "trainer.min_epochs=11: more than trainer.max_epochs=10"),
@@ -135,6 +139,19 @@ def test_more_threads_than_cores_are_refused(computer):
 def test_what_a_run_would_do_in_vain_or_not_at_all_is_refused(overrides, line):
     (found,) = told(*overrides)
     assert found.startswith(line)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("reg=manifold", "reg.gain=learned", "optim.gain_lr=0.1"),
+        ("reg=gain", "reg.onset=9"),
+        ("reg=gain", "reg.onset=10", "trainer.max_epochs=-1"),
+        ("reg=hard", "reg.tolerance=1e-3"),
+    ],
+)
+def test_what_has_an_effect_is_not_refused(overrides):
+    assert told(*overrides) == []
 
 
 def test_what_a_users_callback_may_log_is_waited_for_and_its_absence_is_a_line(

@@ -1,7 +1,7 @@
 """Everything that can be wrong with the parts of a run taken together, before data is read or a file written."""
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,8 @@ from isogain.models.base import Network
 from isogain.optim import Optim
 from isogain.ranges import between
 from isogain.record import checkpoints
+from isogain.reg.base import Regularizer
+from isogain.reg.manifold import Manifold
 from isogain.trainer_check import check_trainer
 
 T = TypeVar("T")
@@ -28,6 +30,7 @@ def rehearse(
     data: Task,
     model: partial,
     init: partial,
+    reg: Regularizer,
     optim: Optim,
     trainer: partial,
     callbacks: Mapping[str, pl.Callback | None],
@@ -59,6 +62,7 @@ def rehearse(
     if objective and objective.startswith("val/") and not validates(trainer.keywords):
         raise ConfigError(f"objective={objective}: this run has no validation")
     _refusals_of("", lambda: between("seed", seed, 0, 2**32), {"seed"})
+    refuse(_idle(reg, optim, trainer.keywords))
     if logger and hasattr(logger.func, "refusals"):
         refuse(logger.func.refusals(logger.keywords))
     check_trainer(trainer, callbacks, optim, data, net, here, shared)
@@ -81,6 +85,24 @@ def _steps_behind(
         _check_limits(Path(ckpt), checkpoint, limits)
         return checkpoint["global_step"]
     return 0
+
+
+def _idle(reg: Regularizer, optim: Optim, limits: dict[str, Any]) -> Iterator[str]:
+    """A line for each option that the other parts leave without effect."""
+    fixed = (
+        getattr(reg, "gain", None) != "learned"
+        if isinstance(reg, Manifold)
+        else _has_no_scales(reg)
+    )
+    if optim.gain_lr != optim.lr and fixed:
+        yield "optim.gain_lr: has no effect, for no gain is learned: reg=manifold reg.gain=learned learns them"
+    onset, epochs = getattr(reg, "onset", 0), limits.get("max_epochs") or -1
+    if 0 < epochs <= onset:
+        yield f"reg.onset={onset}: comes after the end, trainer.max_epochs={epochs}"
+
+
+def _has_no_scales(reg: Regularizer) -> bool:
+    return type(reg).scales is Regularizer.scales
 
 
 def _nothing(net: Network) -> None:

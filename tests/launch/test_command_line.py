@@ -163,3 +163,12 @@ def test_a_single_run_of_a_config_that_has_a_sweep_says_so(tmp_path):
 def test_a_command_line_without_a_mistake_runs(tmp_path):
     assert said(tmp_path, "out=a b", "reg=none").code == 0
     assert (tmp_path / "a b" / "config.yaml").exists()
+
+
+def test_an_error_in_code_that_hydra_calls_keeps_its_traceback(tmp_path, monkeypatch):
+    def broken(config) -> None:
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr("isogain.launch.job", broken)
+    found = said(tmp_path)
+    assert found.code == 1 and "Traceback" in found.err and "ZeroDivisionError: ours" in found.err

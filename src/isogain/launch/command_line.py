@@ -1,21 +1,23 @@
 """The command line of `train.py`: Hydra's main called, and every error brought back to a line and an exit code."""
 
 import os
-import re
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hydra
+import omegaconf
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from isogain.errors import UserError, refuse
 from isogain.launch.hydra_errors import malformed, one_line
 
-HYDRA = f"{os.sep}hydra{os.sep}"  # in the path of every file of its package
-OURS = re.compile(r"[/\\](isogain|hydra_plugins)[/\\]")
+HYDRA, OMEGACONF, PYTHON = (
+    os.path.dirname(module.__file__) + os.sep for module in (hydra, omegaconf, os)
+)
 
 
 def main(hydra_main: Callable[[], Any], conf: Path) -> None:
@@ -40,18 +42,24 @@ def main(hydra_main: Callable[[], Any], conf: Path) -> None:
 
 
 def _is_hydra_s(error: BaseException) -> bool:
-    """Whether an error was raised before Hydra had handed anything to us: by an option of its own, or a plugin's."""
-    frames = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
-    called = next((i for i, name in enumerate(frames) if HYDRA in name), len(frames))
-    return called < len(frames) and not any(OURS.search(name) for name in frames[called:])
+    """Whether an error was raised where Hydra had not handed anything on: by an option of its own."""
+    files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    called = next((i for i, name in enumerate(files) if name.startswith(HYDRA)), len(files))
+    return called < len(files) and all(map(_is_library, files[called:]))
+
+
+def _is_library(file: str) -> bool:
+    """Whether a file is one of Hydra, OmegaConf or Python itself."""
+    of_python = file.startswith((PYTHON, "<frozen")) and "-packages" not in file
+    return of_python or file.startswith((HYDRA, OMEGACONF))
 
 
 def _of_hydra(error: BaseException) -> str:
     """Such an error and what it came from, in one line."""
     parts = [one_line(each) for each in (error, error.__cause__) if each is not None]
     if not str(error):  # an assertion
-        parts.insert(0, traceback.extract_tb(error.__traceback__)[-1].line)
-    return f"Hydra: {': '.join(dict.fromkeys(parts))}"
+        parts.insert(0, f"Hydra: {traceback.extract_tb(error.__traceback__)[-1].line}")
+    return ": ".join(dict.fromkeys(parts))
 
 
 def exit_code(error: Exception) -> int:
