@@ -1,6 +1,7 @@
 """Errors that are told to the user in one line each, without a traceback; nothing heavy is imported here."""
 
 import signal
+from collections.abc import Iterable
 
 
 class UserError(Exception):
@@ -9,6 +10,17 @@ class UserError(Exception):
 
 class ConfigError(UserError):
     """One or more lines, each a mistake in the configuration."""
+
+
+def refuse(lines: Iterable[str]) -> None:
+    """Raise a ConfigError with these lines, where there are any."""
+    if lines := list(lines):
+        raise ConfigError("\n".join(lines))
+
+
+def unwritten(part: object, method: str) -> NotImplementedError:
+    """What to raise in a method that a subclass of ours has to have."""
+    return NotImplementedError(f"{type(part).__name__}.{method} is not written")
 
 
 def resolver_said(error: Exception) -> str:

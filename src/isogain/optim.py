@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 from torch.optim.lr_scheduler import LambdaLR
 
+from isogain.errors import unwritten
 from isogain.models.base import Network
 from isogain.ranges import at_least, between, positive
 from isogain.reg.base import Regularizer
@@ -68,7 +69,7 @@ class Optim:
         return LambdaLR(optimizer, lambda step: factor(min(step / steps, 1.0)))
 
     def __call__(self, net: Network, reg: Regularizer) -> torch.optim.Optimizer:
-        raise NotImplementedError
+        raise unwritten(self, "__call__")
 
 
 class SGD(Optim):

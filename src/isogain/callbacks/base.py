@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch.nn.utils.parametrize import cached
 
+from isogain.errors import unwritten
 from isogain.learner import Learner
 from isogain.ranges import at_least
 
@@ -47,7 +48,7 @@ class Diagnostic(pl.Callback):
         self._warned = False
 
     def measure(self, trainer: pl.Trainer, learner: Learner) -> None:
-        raise NotImplementedError
+        raise unwritten(self, "measure")
 
     def on_train_start(self, trainer: pl.Trainer, learner: Learner) -> None:
         if trainer.global_step == 0 and self.at_start:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from isogain.errors import unwritten
+
 Batch = tuple[Tensor, Tensor]
 View = Callable[[Tensor], Tensor]
 
@@ -27,7 +29,7 @@ class Stream:
 
     def batch(self, i: int) -> Batch:
         """The i-th batch since the start of training."""
-        raise NotImplementedError
+        raise unwritten(self, "batch")
 
     def share(self, rank: int, ranks: int) -> None:
         """From now on be the batches of one of `ranks` processes."""

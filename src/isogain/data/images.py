@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from isogain.data.batches import Stream
 from isogain.data.inputs import Inputs, view_of
 from isogain.data.task import Task, hits
+from isogain.errors import unwritten
 
 PERMUTATION_SEED = 92916  # numpy's RandomState; expRNN, scoRNN and their successors permute by it
 Order = Literal["flat", "rows", "pixels", "permuted"]
@@ -52,7 +53,7 @@ class Images(Task):
 
     def read(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Training images (N, H, W, C) and labels (N,), and those of the test, as uint8."""
-        raise NotImplementedError
+        raise unwritten(self, "read")
 
     def streams(self, device: torch.device | str) -> dict[str, Stream]:
         train_x, train_y, test_x, test_y = self.read()

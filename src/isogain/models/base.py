@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from isogain.errors import unwritten
 from isogain.ranges import at_least
 from isogain.theory.critical import Point
 from isogain.theory.prediction import Prediction
@@ -45,19 +46,19 @@ class Network(nn.Module):
 
     def entry(self, x: Tensor) -> tuple[list[Affine], Tensor]:
         """The affine maps on the way to h_0, and h_0, (B, state size)."""
-        raise NotImplementedError
+        raise unwritten(self, "entry")
 
     def steps(self, h: Tensor, x: Tensor) -> Iterator[tuple[list[Affine], Tensor]]:
         """The affine maps on the way to h_l, and h_l, for l = 1 … L from h = h_0: the network's plain definition."""
-        raise NotImplementedError
+        raise unwritten(self, "steps")
 
     def top(self, hs: list[Tensor]) -> Tensor:
         """The part of a trajectory that the output layer reads; (B, N)."""
-        raise NotImplementedError
+        raise unwritten(self, "top")
 
     def relative_slope(self, z: Tensor) -> Tensor:
         """φ'(z) over its largest value, of `preactivations` z (B, G, N)."""
-        raise NotImplementedError
+        raise unwritten(self, "relative_slope")
 
     def start(self, x: Tensor) -> Tensor:
         """h_0, the state that the trajectory begins with; (B, state size)."""
@@ -110,7 +111,7 @@ class Network(nn.Module):
 
     def kernels(self) -> Iterator[tuple[nn.Module, str]]:
         """The matrices under study, as (module, parameter name); each parameter is (..., n, k)."""
-        raise NotImplementedError
+        raise unwritten(self, "kernels")
 
     def biases(self) -> list[Tensor]:
         """The biases that mean-field theory draws: those of hidden units, but for an LSTM's, whose gates differ."""

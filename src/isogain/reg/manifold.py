@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from isogain.errors import unwritten
 from isogain.linalg import per_matrix, pieces
 from isogain.ranges import positive
 from isogain.reg.base import Regularizer
@@ -36,7 +37,7 @@ class Manifold(Regularizer):
 
     def project_(self, w: Tensor, gain: float | Tensor) -> None:
         """w (..., n, k) <- the nearest point of the manifold, wherever it is."""
-        raise NotImplementedError
+        raise unwritten(self, "project_")
 
     def size(self, w: Tensor) -> Tensor:
         """What a learned gain begins with, here the root mean square singular value; (..., n, k) -> (..., 1, 1)."""
@@ -44,15 +45,15 @@ class Manifold(Regularizer):
 
     def set_gradient_(self, grad: Tensor, x: Tensor, gain: Tensor) -> None:
         """grad <- what the optimiser steps along from x = g·V; all (matrices, n, k), gain (matrices, 1, 1)."""
-        raise NotImplementedError
+        raise unwritten(self, "set_gradient_")
 
     def retract_(self, x: Tensor, start: Tensor, gain: Tensor) -> None:
         """x, where the optimiser's step from `start` ended, <- a point of the manifold."""
-        raise NotImplementedError
+        raise unwritten(self, "retract_")
 
     def transport_(self, momentum: Tensor, x: Tensor, gain: Tensor) -> None:
         """momentum <- a tangent vector at x."""
-        raise NotImplementedError
+        raise unwritten(self, "transport_")
 
     @torch.no_grad()
     def attach(self, module: nn.Module, name: str) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from isogain.errors import unwritten
 from isogain.linalg import gram_error, pieces, tall
 from isogain.ranges import at_least, between, positive
 from isogain.reg.base import Regularizer
@@ -45,11 +46,11 @@ class Penalty(Regularizer):
 
     def norm(self, x: Tensor) -> Tensor:
         """The penalty of each matrix of x (matrices, n, k), n >= k, before strength and reduction; (matrices,)."""
-        raise NotImplementedError
+        raise unwritten(self, "norm")
 
     def add_gradient_(self, grad: Tensor, x: Tensor, factor: float) -> None:
         """grad += factor · ∂norm/∂x."""
-        raise NotImplementedError
+        raise unwritten(self, "add_gradient_")
 
     def value(self, w: Tensor) -> Tensor:
         """What the kernel w (..., n, k) pays at this time; a scalar."""
