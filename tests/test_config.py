@@ -160,12 +160,11 @@ def test_a_target_that_does_not_exist_is_one_line_that_names_it(target):
     assert line.startswith(f"a._target_={target}: ") and len(line) > len(f"a._target_={target}: ")
 
 
-def test_every_mistake_gets_its_own_line_before_anything_is_built(monkeypatch):
+def test_every_mistake_gets_one_line_before_anything_is_built(monkeypatch):
     monkeypatch.setattr("isogain.config.instantiate", None)
     options = ("model.hidden=x", "+init.gian=2", "callbacks.jacobian.every=2.5", "seed=zero")
     assert sorted(refusal(*options)) == [
         "callbacks.jacobian.every=2.5: must be a whole number or text",
-        "data.seed=zero: must be a whole number",
         "init.gian: orthogonal_ has no such option; did you mean 'gain'?",
         "model.hidden=x: must be a whole number",
         "seed=zero: must be a whole number",

@@ -1,11 +1,9 @@
 """Check a composed config against the signatures of what it will build, then build it; mistakes are one line each."""
 
 import inspect
-import math
 import re
-import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Mapping
+from typing import Any, get_origin
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
@@ -14,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from isogain.errors import ConfigError, resolver_said
-from isogain.names import nearest
+from isogain.signature_check import joined, mistakes, type_hints
 
 
 def critical_gain(model: DictConfig, *asked: Any) -> float:
@@ -24,7 +22,7 @@ def critical_gain(model: DictConfig, *asked: Any) -> float:
     plain = OmegaConf.to_container(model, resolve=True)
     names = ("q_star", "sigma_w", "base", "normalise_input")
     options = dict(zip(names, asked, strict=True))
-    init = {"_target_": "isogain.critical.Critical", **options}
+    init = {"_target_": "isogain.critical.Critical", "_partial_": True, **options}
     found = [*mistakes(plain, "model"), *mistakes(init, "init")]
     if found:
         raise ConfigError("\n".join(found))
@@ -50,7 +48,7 @@ def parts(config: DictConfig, known: dict[str, Any] | None = None) -> dict[str, 
     """
     known = {} if known is None else known
     plain = resolved(config)
-    found = list(mistakes(plain))
+    found = _once(list(mistakes(plain)), OmegaConf.to_container(config))
     if found:
         raise ConfigError("\n".join(found))
     built, refused = {}, []
@@ -63,9 +61,43 @@ def parts(config: DictConfig, known: dict[str, Any] | None = None) -> dict[str, 
                 )
             except ConfigError as error:
                 refused.append(str(error))
+    refused += _strangers(built, plain.get("_target_"))
     if refused:
         raise ConfigError("\n".join(refused))
     return built
+
+
+def _once(lines: list[str], raw: Mapping[str, Any]) -> list[str]:
+    """Lines on values of the config `raw`; none on a value that another key, of which there is a line, hands on."""
+    paths = [re.split("[=:]", line)[0] for line in lines]
+    return [
+        line
+        for line, path in zip(lines, paths, strict=True)
+        if not any(_raw(raw, path) == f"${{{other}}}" for other in paths)
+    ]
+
+
+def _raw(raw: Any, path: str) -> Any:
+    """What the config has at a path, unresolved; None where there is nothing."""
+    for key in path.split("."):
+        raw = raw.get(key) if isinstance(raw, Mapping) else None
+    return raw
+
+
+def _strangers(built: Mapping[str, Any], target: str | None) -> list[str]:
+    """A line for each part that is not what the signature of `target` asks for."""
+    hints = type_hints(get_object(target)) if target else {}
+    classes = {key: hint for key, hint in hints.items() if inspect.isclass(hint) and key in built}
+    later = {key for key in built if get_origin(hints.get(key)) is Callable}
+    return [
+        f"{key}: must be {hint.__name__}, is {type(built[key]).__name__}"
+        for key, hint in classes.items()
+        if not isinstance(built[key], hint)
+    ] + [
+        f"{key}: is called later, and needs {key}._partial_=true"
+        for key in sorted(later)
+        if not callable(built[key])
+    ]
 
 
 def resolved(config: DictConfig) -> dict[str, Any]:
@@ -77,46 +109,17 @@ def resolved(config: DictConfig) -> dict[str, Any]:
         raise ConfigError(said or f"{error.full_key}: {str(error).splitlines()[0]}") from None
 
 
-def mistakes(node: Any, path: str = "") -> Iterator[str]:
-    """One line for every key or value of a resolved config that does not fit the signature it is meant for."""
-    if isinstance(node, list):
-        node = {str(i): value for i, value in enumerate(node)}
-    if not isinstance(node, Mapping):
-        return
-    if "_target_" in node:
-        try:
-            target = get_object(node["_target_"])
-        except Exception as error:  # whatever importing a user's module raises
-            yield f"{_join(path, '_target_')}={node['_target_']}: {str(error.__cause__ or error).splitlines()[0]}"
-        else:
-            yield from _misfits(target, node, path)
-    for key, child in node.items():
-        yield from mistakes(child, _join(path, key))
-
-
-def _misfits(target: Callable, options: Mapping[str, Any], path: str) -> Iterator[str]:
-    accepted = inspect.signature(target).parameters
-    hints = _hints(target)
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
-    for key, value in options.items():
-        if key.startswith("_") or (key not in accepted and open_ended):
-            continue
-        if key not in accepted:
-            yield f"{_join(path, key)}: {target.__name__} has no such option; {nearest(key, list(accepted))}"
-        elif not _fits(value, hints.get(key, Any)):
-            yield f"{_join(path, key)}={_said(value)}: must be {_words(hints[key])}"
-
-
 def _built(config: DictConfig, key: str, plain: Any) -> Any:
     try:
         return instantiate(plain, _convert_="all") if isinstance(plain, Mapping) else plain
     except InstantiationException as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         path = re.search(r"full_key: (\S+)", str(error))
-        path = _join(key, path[1] if path else "")
-        option = f"{path}.{reason.split()[0]}"
-        source = _interpolation(config, option)
-        raise ConfigError(f"{path}.{reason}{source}") from None
+        path = joined(key, path[1] if path else "")
+        first = reason.partition(" ")[0]
+        if not first.isidentifier():  # none of our own sentences, which begin with the option
+            raise ConfigError(f"{path}: {reason}") from None
+        raise ConfigError(f"{path}.{reason}{_interpolation(config, f'{path}.{first}')}") from None
 
 
 def _interpolation(config: DictConfig, path: str) -> str:
@@ -125,56 +128,3 @@ def _interpolation(config: DictConfig, path: str) -> str:
     name = path.rpartition(".")[2]
     raw = OmegaConf.to_container(parent).get(name) if parent is not None else None
     return f" ({path} is {raw})" if isinstance(raw, str) and raw.startswith("${") else ""
-
-
-def _hints(target: Callable) -> dict[str, Any]:
-    try:
-        return get_type_hints(target.__init__ if inspect.isclass(target) else target)
-    except Exception:  # third-party hints may name things imported only for type checkers
-        return {}
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether `value` is of the type `hint`; where a part is still to be built, and of exotic hints, True."""
-    if get_origin(hint) is Literal:
-        return not isinstance(value, Mapping | list) and value in get_args(hint)
-    if get_origin(hint) in (Union, types.UnionType):
-        return any(_fits(value, option) for option in get_args(hint))
-    if get_origin(hint) in (list, tuple, Sequence):
-        return isinstance(value, list) and all(_fits(item, get_args(hint)[0]) for item in value)
-    if hint in (int, float):
-        return isinstance(value, int | hint) and not isinstance(value, bool)
-    if hint is Any or not inspect.isclass(hint) or get_origin(hint) is not None:
-        return True
-    return isinstance(value, hint) or (
-        isinstance(value, Mapping) and hint not in (bool, str, type(None))
-    )
-
-
-def _words(hint: Any) -> str:
-    """A type hint as a user would say it."""
-    if get_origin(hint) is Literal:
-        return "one of " + ", ".join(map(str, get_args(hint)))
-    if get_origin(hint) in (Union, types.UnionType):
-        return " or ".join(_words(option) for option in get_args(hint))
-    names = {
-        float: "a number",
-        int: "a whole number",
-        bool: "true or false",
-        str: "text",
-        type(None): "null",
-    }
-    return names.get(hint) or (
-        hint.__name__ if inspect.isclass(hint) else str(hint).replace("typing.", "")
-    )
-
-
-def _said(value: Any) -> str:
-    """A value as it is written on the command line."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return "nan" if isinstance(value, float) and math.isnan(value) else str(value)
-
-
-def _join(path: str, key: str) -> str:
-    return f"{path}.{key}".strip(".")
