@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from hydra.core.utils import JobReturn, JobStatus
 
 from isogain.forked import compute
+from isogain.record.run_folder import ways_on
 from isogain.record.sweep_json import Point, outcome, swept
 
 log = logging.getLogger(__name__)
@@ -92,9 +93,7 @@ class Pool:
         except KeyboardInterrupt:  # Ctrl-C reached every process: they write their records
             for job in self.running:
                 job.process.join()
-            raise KeyboardInterrupt(
-                f"interrupted; the same command with out={self.folder} resume=true goes on"
-            ) from None
+            raise KeyboardInterrupt(f"interrupted; {ways_on(self.folder)}") from None
 
 
 def _received(job: Running) -> JobReturn:

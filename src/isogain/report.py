@@ -9,6 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from isogain import shell
 from isogain.learner import Learner
 
 
@@ -53,7 +54,7 @@ def end_table(summary: Mapping[str, Any], folder: Path) -> str:
     }
     runs = sorted((folder / "wandb").glob("*run-*"))
     if runs:
-        shown["curves"] = f"wandb leet {runs[-1]}"
+        shown["curves"] = shell.command("wandb", "leet", runs[-1])
     return table({name: value for name, value in shown.items() if value})
 
 

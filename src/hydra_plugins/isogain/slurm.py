@@ -20,6 +20,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from isogain import shell
 from isogain.errors import UserError
 from isogain.record.sweep_json import enlist, numbered
 from isogain.slurm_queue import wait
@@ -97,7 +98,8 @@ class SlurmLauncher(Submitit or Launcher):
             "s" * (len(ids) > 1),
             " ".join(ids),
         )
-        log.info("how they are: python -m isogain.status %s", folder)
+        status = shell.command("python", "-m", "isogain.status", folder)
+        log.info("how they are: %s", status)
         log.info(
             "they do not need this process: Ctrl-C ends the waiting, `scancel %s` the jobs",
             " ".join(ids),
@@ -105,7 +107,7 @@ class SlurmLauncher(Submitit or Launcher):
         try:
             return wait(jobs)
         except KeyboardInterrupt:
-            told = f"no longer waiting; the jobs go on: python -m isogain.status {folder}"
+            told = f"no longer waiting; the jobs go on: {status}"
             raise KeyboardInterrupt(told) from None
 
     def _submitted(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[Any]:

@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
+from isogain import shell
 from isogain.errors import ConfigError
 from isogain.record.atomic import alone, remove_parts, replaced
 from isogain.record.attempts import Attempts
@@ -27,7 +28,7 @@ def fresh_folder(parent: str = "multirun") -> str:
 
 def ways_on(out: str | Path) -> str:
     """How to go on with the run, or the sweep, in the folder `out`."""
-    return f"the same command with out={out} resume=true goes on"
+    return f"the same command with {shell.override('out', out)} resume=true goes on"
 
 
 class RunFolder:

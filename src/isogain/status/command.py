@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from isogain.shell import quoted
 from isogain.status.states import MISSING
 from isogain.status.sweeps import Run, Sweep
 
@@ -45,15 +46,6 @@ def points(sweep: Sweep, runs: list[Run]) -> list[list[str]]:
         ]
         for run in runs
     ]
-
-
-def quoted(text: str) -> str:
-    """A string as Hydra's grammar reads it back."""
-    if re.fullmatch(r"[A-Za-z_/.][\w/.+-]*|[1-9]\d*|0", text):
-        return text
-    from hydra.core.override_parser.types import Quote, QuotedString  # half a second, seldom needed
-
-    return QuotedString(text, Quote.single).with_quotes()
 
 
 def _of_sweep(sweep: Sweep, diverged: bool) -> str:
