@@ -1,31 +1,26 @@
 """Everything that can be wrong with the parts of a run taken together, before data is read or a file written."""
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from isogain import machine
+from isogain.callback_check import validates
 from isogain.data.task import Task
-from isogain.errors import CheckpointError, ConfigError
+from isogain.errors import CheckpointError, ConfigError, refuse
 from isogain.models.base import Network
 from isogain.optim import Optim
-from isogain.ranges import at_least, between
+from isogain.ranges import between
 from isogain.record import checkpoints
+from isogain.reg.base import Regularizer
+from isogain.reg.manifold import Manifold
+from isogain.trainer_check import check_trainer
 
 T = TypeVar("T")
-# what every machine can train on
-ANYWHERE = {
-    "accelerator": "cpu",
-    "devices": 1,
-    "num_nodes": 1,
-    "strategy": "auto",
-    "precision": "32-true",
-}
-COUNTS = {"log_every_n_steps", "check_val_every_n_epoch", "accumulate_grad_batches"}
 
 
 def rehearse(
@@ -34,9 +29,12 @@ def rehearse(
     data: Task,
     model: partial,
     init: partial,
+    reg: Regularizer,
     optim: Optim,
     trainer: partial,
+    callbacks: Mapping[str, pl.Callback | None],
     out: str,
+    logger: partial | None = None,
     ckpt: str | None = None,
     resume: bool = False,
     objective: str | None = None,
@@ -60,28 +58,14 @@ def rehearse(
         raise ConfigError(
             f"objective={objective}: {type(data).__name__} has no accuracy: use null or val/loss"
         )
+    if objective and objective.startswith("val/") and not validates(trainer.keywords):
+        raise ConfigError(f"objective={objective}: this run has no validation")
     _refusals_of("", lambda: between("seed", seed, 0, 2**32))
-    _check_trainer(trainer, here, shared)
+    refuse(_idle(reg, optim, trainer.keywords))
+    if logger and hasattr(logger.func, "refusals"):
+        refuse(logger.func.refusals(logger.keywords))
+    check_trainer(trainer, callbacks, optim, data, net, here, shared)
     return _steps_behind(Path(out), ckpt, resume, net, optim, trainer.keywords)
-
-
-def _check_trainer(trainer: partial, here: bool, shared: bool) -> None:
-    options = trainer.keywords
-    for name in COUNTS & options.keys():
-        _refusals_of("trainer", lambda name=name: at_least(name, options[name], 1))
-    if options.get("max_steps") == 0 or options.get("max_epochs") == 0:
-        raise ConfigError(
-            "trainer.max_steps and trainer.max_epochs must not be 0: nothing to train"
-        )
-    try:
-        fitter = trainer(logger=False, enable_checkpointing=False, **({} if here else ANYWHERE))
-    except (MisconfigurationException, ValueError, RuntimeError, TypeError) as error:
-        raise ConfigError(f"trainer: {str(error).strip().splitlines()[0]}") from None
-    if shared and fitter.world_size > 1:
-        raise ConfigError(
-            f"trainer.devices: cluster=none computes all points in one process, and this one needs "
-            f"{fitter.world_size}: use cluster=local hydra.launcher.jobs=1, or cluster=slurm"
-        )
 
 
 def _steps_behind(
@@ -98,6 +82,24 @@ def _steps_behind(
         _check_something_left(ckpt, checkpoint, limits)
         return checkpoint["global_step"]
     return 0
+
+
+def _idle(reg: Regularizer, optim: Optim, limits: dict[str, Any]) -> Iterator[str]:
+    """A line for each option that the other parts leave without effect."""
+    fixed = (
+        getattr(reg, "gain", None) != "learned"
+        if isinstance(reg, Manifold)
+        else _has_no_scales(reg)
+    )
+    if optim.gain_lr != optim.lr and fixed:
+        yield "optim.gain_lr: has no effect, for no gain is learned: reg=manifold reg.gain=learned learns them"
+    onset, epochs = getattr(reg, "onset", 0), limits.get("max_epochs") or -1
+    if 0 < epochs <= onset:
+        yield f"reg.onset={onset}: comes after the end, trainer.max_epochs={epochs}"
+
+
+def _has_no_scales(reg: Regularizer) -> bool:
+    return type(reg).scales is Regularizer.scales
 
 
 def _nothing(net: Network) -> None:
@@ -118,7 +120,12 @@ def _built_without_memory(model: partial, data: Task) -> Network:
         if name in model.keywords:
             raise ConfigError(f"model.{name}: comes from the data and cannot be set")
     with torch.device("meta"):
-        return _refusals_of("model", lambda: model(**data.sizes()))
+        net = _refusals_of("model", lambda: model(**data.sizes()))
+    try:
+        list(net.kernels())
+    except NotImplementedError as error:
+        raise ConfigError(f"model: {error}") from None
+    return net
 
 
 def _check_memory(net: Network, data: Task) -> None:
@@ -126,7 +133,7 @@ def _check_memory(net: Network, data: Task) -> None:
     if not net.sequential:
         return
     numbers = data.batch_size * data.length * (data.n_in + net.depth * net.hidden)
-    need, have = 4 * numbers, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    need, have = 4 * numbers, machine.memory()
     if torch.cuda.is_available():
         have = max(have, torch.cuda.get_device_properties(0).total_memory)
     if need > have:

@@ -9,18 +9,18 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Checkpoint
-from pytorch_lightning.plugins.environments import SLURMEnvironment
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
 from isogain import report
+from isogain.batch_limits import refusals
 from isogain.data.task import Task
-from isogain.errors import Divergence, Interrupted, Preempted
+from isogain.errors import ConfigError, Divergence, Interrupted, Preempted, refuse
 from isogain.learner import Learner
+from isogain.lightning_trainer import lightning_trainer
 from isogain.models.base import Network
 from isogain.optim import Optim
 from isogain.record import checkpoints, provenance
-from isogain.record.checkpoints import WholeFileIO
 from isogain.record.logger import RunRecord
 from isogain.record.run_folder import RunFolder, ways_on
 from isogain.reg.base import Regularizer
@@ -57,9 +57,10 @@ def run(
     pl.seed_everything(seed, verbose=False)
     record = RunRecord(folder.path)
     loggers = [record, logger(folder=folder.path)] if logger else [record]
-    fitter = _fitter(trainer, loggers, callbacks, optim, out)
+    fitter = lightning_trainer(trainer, callbacks, optim, out, loggers)
     device = fitter.strategy.root_device
     learner = _learner(fitter, data, model, init, reg, optim)
+    refuse(refusals(data.known_batches(), trainer.keywords))
     start = _start(folder, record, ckpt, resume)
     log.info(report.start_table(learner, data, device, init, {"seed": seed, "folder": out}))
     outcome, error = _outcome(fitter, learner, data, start)
@@ -75,27 +76,6 @@ def run(
         raise error
     log.info(report.end_table(summary, folder.path))
     return summary
-
-
-def _fitter(
-    trainer: Callable[..., pl.Trainer],
-    loggers: list[Any],
-    callbacks: Mapping[str, pl.Callback | None],
-    optim: Optim,
-    out: str,
-) -> pl.Trainer:
-    chosen = [callback for callback in callbacks.values() if callback is not None]
-    return trainer(
-        logger=loggers,
-        callbacks=chosen,
-        plugins=[WholeFileIO(), *_cluster()],
-        gradient_clip_val=optim.grad_clip,
-        default_root_dir=out,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in chosen),
-        num_sanity_val_steps=0,
-    )
 
 
 def _learner(
@@ -114,11 +94,6 @@ def _learner(
     if hasattr(init, "finish_"):  # it sets more than kernels
         init.finish_(net, data.probe(PROBE)[0])
     return learner
-
-
-def _cluster() -> list[SLURMEnvironment]:
-    """In a job of SLURM its environment, without Lightning's own requeue, which would compete with submitit's."""
-    return [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
 
 
 def _start(folder: RunFolder, record: RunRecord, ckpt: str | None, resume: bool) -> Path | None:
@@ -160,7 +135,18 @@ def _outcome(
         told = _told(fitter)
         return {"status": "interrupted", "error": told}, Interrupted(told)
     except Exception as error:
+        error = _explained(error)
         return {"status": "failed", "error": f"{type(error).__name__}: {error}"}, error
+
+
+def _explained(error: Exception) -> Exception:
+    """A line in place of what Lightning raises where an option does not fit the run, or a callback lacks a metric or a
+    package.
+    """
+    line = " ".join(str(error).split())
+    kinds = MisconfigurationException | ModuleNotFoundError
+    misfit = isinstance(error, kinds) or line.startswith("Early stopping conditioned")
+    return ConfigError(f"trainer: {line}") if misfit else error
 
 
 def _told(fitter: pl.Trainer, end: Preempted | None = None) -> str:

@@ -7,7 +7,7 @@ its death, by whatever signal, is its own.
 import logging
 import os
 import pickle
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,10 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, JobRuntime, env_override
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from isogain.errors import ConfigError
+from isogain import machine
+from isogain.errors import ConfigError, refuse
 from isogain.pool import Pool
 from isogain.record.sweep_json import enlist, numbered
 
@@ -51,6 +52,7 @@ class LocalLauncher(Launcher):
         for name, value in (("jobs", self.jobs), ("threads", self.threads)):
             if value is not None and value < 1:
                 raise ConfigError(f"hydra.launcher.{name} must be at least 1, got {value}")
+        refuse(_too_many(self.jobs, self.threads, _processes(config)))
         self.hydra_context, self.config = hydra_context, config
 
     def launch(
@@ -59,8 +61,7 @@ class LocalLauncher(Launcher):
         points = numbered(job_overrides, initial_job_idx)
         folder = Path(self.config.hydra.sweep.dir)
         enlist(folder, points, "local")
-        devices = self.config.trainer.devices
-        each = devices if isinstance(devices, int) and devices > 1 else 1  # processes of a point
+        each = _processes(self.config)
         found = _gpus() if self.config.trainer.accelerator != "cpu" else []
         gpus = [",".join(found[i : i + each]) for i in range(0, len(found) - each + 1, each)]
         jobs, threads = _shares(self.jobs, self.threads, len(gpus), len(points), each)
@@ -72,6 +73,23 @@ class LocalLauncher(Launcher):
             return pool.results(
                 (state, list(job), initial_job_idx + n) for n, job in enumerate(job_overrides)
             )
+
+
+def _processes(config: DictConfig) -> int:
+    """Those of a point."""
+    devices = OmegaConf.select(config, "trainer.devices")
+    return devices if isinstance(devices, int) and devices > 1 else 1
+
+
+def _too_many(jobs: int | None, threads: int | None, each: int) -> Iterator[str]:
+    """A line where points at a time, of `each` processes, or their threads are more than this machine has cores."""
+    cores, of = machine.cores(), f" of {each} processes each" * (each > 1)
+    have = f"this machine has {cores} core{'s' * (cores > 1)} and {machine.memory() / 1e9:,.0f} GB"
+    if jobs and jobs * each > max(cores, each):
+        need = f"{jobs} points at a time{of}, half a GB a process and more"
+        yield f"hydra.launcher.jobs={jobs}: {need}, and {have}: use at most {max(1, cores // each)}"
+    if threads and threads > cores:
+        yield f"hydra.launcher.threads={threads}: {have}"
 
 
 def _gpus() -> list[str]:

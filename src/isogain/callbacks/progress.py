@@ -15,7 +15,9 @@ SHOWN = ("train/loss", "train/acc", "val/loss", "val/acc")
 
 
 class Progress(pl.Callback):
-    """One bar over all steps with the latest losses and accuracies; none where stderr is no terminal."""
+    """One bar over all steps with the latest losses and accuracies; none where stderr is no terminal, or where the
+    user has chosen another.
+    """
 
     def __init__(self) -> None:
         self.bar: tqdm | None = None
@@ -23,11 +25,11 @@ class Progress(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, learner: Learner) -> None:
         self._epoch_start = time.perf_counter()
-        total = trainer.estimated_stepping_batches
+        total, another = trainer.estimated_stepping_batches, trainer.progress_bar_callback
         self.bar = tqdm(
             total=int(total) if total != float("inf") else None,
             initial=trainer.global_step,
-            disable=not (trainer.is_global_zero and sys.stderr.isatty()),
+            disable=not (trainer.is_global_zero and sys.stderr.isatty()) or another is not None,
             dynamic_ncols=True,
             leave=False,
             unit="step",

@@ -33,6 +33,7 @@ class CIFAR10(Sequences):
     """
 
     shape, validation = (32, 32, 3), 5_000
+    split_sizes = {"train": 45_000, "val": 5_000, "test": 10_000}
 
     def read(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         paths = {name: self.root / FOLDER / name for name in MD5}

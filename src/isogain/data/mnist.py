@@ -39,6 +39,7 @@ class MNIST(Images):
     """
 
     validation, suffix, remedy = 12_000, ".xz", PACKAGED
+    split_sizes = {"train": 48_000, "val": 12_000, "test": 10_000}
 
     def folder(self, root: str | None) -> Path:
         return Path(root) if root else Path(__file__).parent / "mnist_idx"

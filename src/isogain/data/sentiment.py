@@ -53,6 +53,8 @@ class Sentiment(Task):
         self.length, self.dim = int(at_least("length", length, 1)), int(at_least("dim", dim, 1))
         self.min_count = int(at_least("min_count", min_count, 1))
         self.path, self.subset = Path(embeddings) if embeddings else None, subset
+        train, held_out = (8_530, 1_066) if subset == "all" else (4_264, 533)
+        self.split_sizes = {"train": train, "val": held_out, "test": held_out}
         self.root = Path(root or "data")
         self.n_in = self.dim if self.path is None else width(self.path)
         self.counts: dict[str, int] = {}

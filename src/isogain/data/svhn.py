@@ -27,6 +27,7 @@ class SVHN(Sequences):
     """
 
     shape, validation = (32, 32, 3), 7_325  # a tenth
+    split_sizes = {"train": 65_932, "val": 7_325, "test": 26_032}
 
     def read(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         paths = {name: self.root / name for name in MD5}

@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from isogain.data.batches import Batch, Draws, Stream, evaluation_seed
 from isogain.data.task import Task
+from isogain.errors import unwritten
 from isogain.ranges import at_least
 
 SYMBOLS, RECALLED = 8, 10
@@ -41,10 +42,14 @@ class Drawn(Task):
         self.length = self.T + self.beside
         self.batches = int(at_least("batches", batches, 1))
         self.eval_examples = int(at_least("eval_examples", eval_examples, 1))
+        self.split_sizes = {"val": self.eval_examples, "test": self.eval_examples}
+
+    def known_batches(self, ranks: int = 1) -> dict[str, int]:
+        return super().known_batches(ranks) | {"train": self.batches}
 
     def draw(self, n: int, generator: Generator) -> Batch:
         """n examples as they are stored, on the generator's device."""
-        raise NotImplementedError
+        raise unwritten(self, "draw")
 
     def view(self, x: Tensor) -> Tensor:
         """A batch of stored examples as the network reads them."""
@@ -149,6 +154,7 @@ class Teacher(Task):
         self.n_in, self.n_out = int(at_least("n_in", n_in, 1)), int(at_least("n_out", n_out, 1))
         self.depth, self.noise = int(at_least("depth", depth, 1)), at_least("noise", noise, 0)
         self.examples = int(at_least("examples", examples, n_in))
+        self.split_sizes = dict.fromkeys(("train", "val", "test"), self.examples)
         self.generator = Generator().manual_seed(evaluation_seed(self.split_seed, 0))
         self.map = self._normal(self.n_out, self.n_in) / self.n_in**0.5
         for _ in range(self.depth - 1):

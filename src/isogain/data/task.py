@@ -1,6 +1,6 @@
 """What a run asks of its task: three streams of batches in memory, a loss, and the sizes of the network's ends."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from isogain.data.batches import Batch, Batches, Stream, View
-from isogain.errors import DataError
+from isogain.errors import DataError, unwritten
 from isogain.ranges import at_least, between
 
 
@@ -35,6 +35,7 @@ class Task(pl.LightningDataModule):
     hits: Callable[[Tensor, Tensor], Tensor] | None = None
     baseline: float | None = None
     embedding: nn.Module | None = None
+    split_sizes: Mapping[str, int] = {}  # by part, where they are known before anything is read
     as_sequence: str = "data=seqmnist"  # the override that gives the task a time axis
 
     def __init__(self, batch_size: int, eval_batch_size: int, split_seed: int, seed: int) -> None:
@@ -55,6 +56,17 @@ class Task(pl.LightningDataModule):
         ends = {"n_in": self.n_in, "n_out": self.n_out, "length": self.length}
         return ends | {"per_step": True} if self.per_step else ends
 
+    def known_batches(self, ranks: int = 1) -> dict[str, int]:
+        """Batches an epoch of train, val and test, of each of `ranks` processes; before `load` as far as is known."""
+        if self._batches:
+            return {part: len(stream) for part, stream in self._batches.items()}
+        sizes = {
+            "train": self.batch_size,
+            "val": self.eval_batch_size,
+            "test": self.eval_batch_size,
+        }
+        return {part: -(-(n // ranks) // sizes[part]) for part, n in self.split_sizes.items()}
+
     def load(self, device: torch.device | str = "cpu") -> None:
         """Make the three streams, once, on `device`; raises DataError for a missing or damaged file."""
         if not self._batches:
@@ -62,7 +74,7 @@ class Task(pl.LightningDataModule):
 
     def streams(self, device: torch.device | str) -> dict[str, Stream]:
         """The batches of `train`, `val` and `test`."""
-        raise NotImplementedError
+        raise unwritten(self, "streams")
 
     def stored(
         self, parts: dict[str, Batch], device: torch.device | str, view: View

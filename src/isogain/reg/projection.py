@@ -35,6 +35,10 @@ class Projection(Regularizer):
         self.margin = between("margin", margin, 0, 1)
         if margin and method == "qr":
             raise ValueError(f"method must be newton_schulz or svd with a margin, got {method}")
+        if tolerance is not None and (margin or method != "newton_schulz"):
+            raise ValueError(
+                f"tolerance must be null where the SVD or QR projects exactly, got {tolerance}"
+            )
         self.method, self.every = method, int(at_least("every", every, 1))
         self.tolerance = None if tolerance is None else positive("tolerance", tolerance)
         self._newton_schulz = NewtonSchulz(tolerance)
