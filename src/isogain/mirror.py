@@ -3,7 +3,7 @@
 import csv
 import logging
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from isogain import fragments
+from isogain import fragments, wandb_errors
 from isogain.errors import UserError
 from isogain.record.atomic import replaced
 from isogain.record.logger import Spectrum
@@ -54,27 +54,36 @@ class Mirror(WandbLogger):
         self._last_step = 0
         self._wandb_init.pop("anonymous")  # Lightning's; wandb warns of it
 
+    @staticmethod
+    def refusals(options: Mapping[str, Any]) -> Iterator[str]:
+        """A line for each of these options, or WANDB_ variables, that W&B would not take; nothing is contacted."""
+        yield from wandb_errors.refusals(options)
+
     @property
     def experiment(self) -> Any:
         if self._experiment is not None:
             return super().experiment
         import wandb
 
-        self._wandb_init |= {
-            "config": self._config(),
-            "dir": str(self.folder),
-            "id": self._stable_id(),
-            "settings": wandb.Settings(
-                silent=True, console="off", init_timeout=30, x_transaction_log_flush_interval=FLUSH
-            ),
-        }
         self._seen = fragments.logged(self.folder)
         try:
+            self._wandb_init |= {
+                "config": self._config(),
+                "dir": str(self.folder),
+                "id": self._stable_id(),
+                "settings": wandb.Settings(
+                    silent=True,
+                    console="off",
+                    init_timeout=30,
+                    x_transaction_log_flush_interval=FLUSH,
+                ),
+            }
             experiment = super().experiment
-        except wandb.errors.Error as error:
-            reason = str(error).strip().splitlines()[0].rstrip(".")
-            hint = "WANDB_MODE=offline or logger=csv needs no account and no network"
-            raise UserError(f"logger=wandb: {reason}; {hint}") from None
+        except (
+            wandb.errors.Error,
+            ValueError,
+        ) as error:  # a ValueError is what a setting does not take
+            raise UserError(f"logger=wandb: {wandb_errors.one_line(error)}") from None
         self._catch_up()
         return experiment
 
