@@ -11,7 +11,8 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from isogain.errors import ConfigError, UserError
+from isogain import shell
+from isogain.errors import ConfigError, UserError, refuse
 from isogain.record.sweep_json import (
     SOUND,
     Point,
@@ -74,12 +75,15 @@ class GridSweeper(BasicSweeper):
     def _check(self, points: Sequence[Point]) -> None:
         """Raise ConfigError where points could not run."""
         from isogain.grid import refusals
-        from isogain.launch import one_line
+        from isogain.launch import hydra_options, one_line
 
+        refuse(hydra_options.refusals(self.config, self.config.hydra))
+        if self.max_batch_size is not None and self.max_batch_size < 1:
+            raise ConfigError(
+                f"hydra.sweeper.max_batch_size must be at least 1, got {self.max_batch_size}"
+            )
         if any(o.startswith("hydra.sweep.subdir=") for o in self.config.hydra.overrides.hydra):
             raise ConfigError("hydra.sweep.subdir: the folders of a grid's points are numbered")
-        sources = self.config.hydra.runtime.config_sources
-        conf = next(Path(source.path) for source in sources if source.provider == "main")
         names = swept([point.overrides for point in points])
         refused = refusals(
             [point.overrides for point in points],
@@ -90,7 +94,7 @@ class GridSweeper(BasicSweeper):
         )
         lines = []
         for number, error in refused:
-            said = str(error) if isinstance(error, UserError) else one_line(error, conf)
+            said = str(error) if isinstance(error, UserError) else one_line(error)
             lines.append(f"point {number} ({names[number]}): {'; '.join(said.splitlines())}")
         if lines:
             raise ConfigError("\n".join(few(lines) + ["nothing was started"]))
@@ -129,4 +133,5 @@ def account(folder: Path, points: Sequence[Point]) -> None:
         if status not in SOUND
     ]
     if bad:
-        raise UserError("\n".join([*few(bad), f"python -m isogain.status {folder} has them all"]))
+        status = shell.command("python", "-m", "isogain.status", folder)
+        raise UserError("\n".join([*few(bad), f"{status} has them all"]))

@@ -40,8 +40,16 @@ class Missing(Sweeper):
 
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
         """Raises UserError where `out` has no sweep, and where a point came to nothing again."""
-        from isogain.errors import UserError
+        from isogain import shell
+        from isogain.errors import UserError, refuse
+        from isogain.launch import hydra_options
         from isogain.status import command, sweeps
+
+        refuse(hydra_options.refusals(self.config, self.config.hydra))
+        if self.max_batch_size is not None and self.max_batch_size < 1:
+            raise UserError(
+                f"hydra.sweeper.max_batch_size must be at least 1, got {self.max_batch_size}"
+            )
 
         folder = Path(self.config.hydra.sweep.dir)
         (sweep, *_) = sweeps.find(folder) if folder.is_dir() else [None]
@@ -65,9 +73,8 @@ class Missing(Sweeper):
         ]
         failed = sum(job.status != JobStatus.COMPLETED for job in done)
         if failed:
-            raise UserError(
-                f"{failed} of {len(done)} came to nothing again: python -m isogain.status {folder}"
-            )
+            status = shell.command("python", "-m", "isogain.status", folder)
+            raise UserError(f"{failed} of {len(done)} came to nothing again: {status}")
         return done
 
     def _announce(self, folder: Path, names: Sequence[str]) -> None:

@@ -10,10 +10,10 @@ import math
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
@@ -22,6 +22,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 log = logging.getLogger(__name__)
+Direction = Literal["maximize", "minimize"]
 
 
 class Tuned(Sweeper):
@@ -35,7 +36,7 @@ class Tuned(Sweeper):
 
     def __init__(
         self,
-        direction: Literal["maximize", "minimize"] = "maximize",
+        direction: Direction = "maximize",
         n_trials: int = 20,
         n_jobs: int = 1,
         n_startup: int = 10,
@@ -51,8 +52,9 @@ class Tuned(Sweeper):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Raises UserError where Optuna is not installed."""
-        from isogain.errors import UserError
+        """Raises UserError where Optuna is not installed, and where an option is out of range."""
+        from isogain.errors import UserError, refuse
+        from isogain.launch import hydra_options
 
         try:
             import optuna  # noqa: F401 - the extra `sweep`
@@ -60,11 +62,20 @@ class Tuned(Sweeper):
             raise UserError(
                 "hydra/sweeper=optuna: Optuna is not installed: pip install 'isogain[sweep]'"
             ) from None
+        refuse([*self._out_of_range(), *hydra_options.refusals(config, config.hydra)])
         self.hydra_context, self.config = hydra_context, config
         self.folder = Path(config.hydra.sweep.dir)
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
+
+    def _out_of_range(self) -> Iterator[str]:
+        for name, least in (("n_trials", 1), ("n_jobs", 1), ("n_startup", 0), ("seed", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                yield f"hydra.sweeper.{name} must be a whole number >= {least}, got {value}"
+        if self.direction not in get_args(Direction):
+            yield f"hydra.sweeper.direction={self.direction}: must be one of {', '.join(get_args(Direction))}"
 
     def sweep(self, arguments: list[str]) -> float:
         """The best value; raises UserError where no trial has any."""
@@ -157,12 +168,14 @@ class Tuned(Sweeper):
 
     def _best(self, study: Any) -> float:
         """Write best.yaml, the best trial so far as overrides, and tell it."""
+        from isogain import shell
         from isogain.errors import UserError
 
         try:
             best = study.best_trial
         except ValueError:
-            raise UserError(f"no trial finished: python -m isogain.status {self.folder}") from None
+            status = shell.command("python", "-m", "isogain.status", self.folder)
+            raise UserError(f"no trial finished: {status}") from None
         overrides = [f"{name}={value}" for name, value in best.params.items()]
         found = {"folder": str(best.number), "value": best.value, "overrides": overrides}
         OmegaConf.save(OmegaConf.create(found), self.folder / "best.yaml")

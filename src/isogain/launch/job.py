@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Mapping
@@ -10,11 +11,12 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from isogain import config as _config  # noqa: F401 - registers its resolver
 from isogain.allocator import keep_freed_memory
-from isogain.errors import Interrupted, Preempted, UserError
+from isogain.errors import ConfigError, Interrupted, Preempted, UserError, refuse
+from isogain.launch import hydra_options
 from isogain.launch.command_line import exit_code
 from isogain.launch.quiet import quieten
 from isogain.preemption import Warnings, in_a_batch_job
@@ -23,9 +25,16 @@ from isogain.record.run_folder import RunFolder, fresh_folder, ways_on
 from isogain.record.sweep_json import in_one_process
 
 log = logging.getLogger(__name__)
-OmegaConf.register_new_resolver(
-    "folder", lambda out: out or fresh_folder(), use_cache=True, replace=True
-)
+
+
+def folder_of(out: Any) -> str:
+    """The folder that `out` names, a fresh one where it names none; raises ConfigError where it is no name."""
+    if isinstance(out, DictConfig | ListConfig):
+        raise ConfigError(f"out={out}: must be text or null")
+    return os.path.expanduser(str(out)) if out not in (None, "") else fresh_folder()
+
+
+OmegaConf.register_new_resolver("folder", folder_of, use_cache=True, replace=True)
 
 
 def job(config: DictConfig) -> float:
@@ -38,11 +47,19 @@ def job(config: DictConfig) -> float:
     hydra = HydraConfig.get()
     folder = RunFolder(Path(hydra.runtime.output_dir))
     in_a_sweep = hydra.mode == RunMode.MULTIRUN
-    config.out = str(folder.path)
+    mistakes = [] if in_a_sweep or rank() > 0 else list(hydra_options.refusals(config))
     requeued = in_a_batch_job() and folder.attempts.of_this_job()
-    config.resume = config.resume or requeued or rank() > 0  # rank zero alone claims the folder
+    with open_dict(config):
+        config.out = str(folder.path)
+        # rank zero alone claims the folder
+        config.resume = config.get("resume", False) or requeued or rank() > 0
     with Warnings(folder.attempts) as noted:
         try:
+            refuse(mistakes)
+            if not in_a_sweep and hydra.sweeper.get("params"):
+                log.info(
+                    "this is one run of a config that has a sweep in it: -m (first) runs them all"
+                )
             if config.resume and (summary := folder.outcome(config)):
                 log.info("%s: %s already", folder.path, summary["status"])
             else:

@@ -1,0 +1,47 @@
+"""Options of Hydra's own that a run, or a sweep, would leave without effect."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+OF_A_SWEEP = ("hydra.sweep.", "hydra.sweeper", "hydra/sweeper", "hydra.launcher", "hydra/launcher")
+OF_A_RUN = ("hydra.run.",)
+IN_PROCESS = {None, "one_by_one", "basic"}  # launchers that a single run could be said to have
+
+
+def refusals(config: DictConfig, hydra: Any = None) -> Iterator[str]:
+    """A line for each; `config` as it was composed, `hydra` its part of that name, by default that of this job."""
+    hydra = hydra or HydraConfig.get()
+    sweep = hydra.mode == RunMode.MULTIRUN
+    idle, why = (
+        (OF_A_RUN, "acts on a single run; a sweep's folder is out=FOLDER")
+        if sweep
+        else (OF_A_SWEEP, "acts on a sweep, and -m (first) makes it one")
+    )
+    said = list(hydra.overrides.hydra)
+    yield from (f"{o}: {why}" for o in said if o.lstrip("+~").startswith(idle))
+    cluster, launcher = (hydra.runtime.choices.get(g) for g in ("cluster", "hydra/launcher"))
+    if not sweep and launcher not in IN_PROCESS and f"hydra/launcher={launcher}" not in said:
+        yield f"cluster={cluster}: {why}; without it a run is trained here, in this process"
+    yield from _folders(config, hydra, "sweep" if sweep else "run")
+
+
+def _folders(config: DictConfig, hydra: Any, mode: str) -> Iterator[str]:
+    """Of one run, or one sweep, there is one folder."""
+    out, chosen = config.get("out"), str(hydra[mode].dir)
+    if out not in (None, "") and _absolute(str(out), hydra) != _absolute(chosen, hydra):
+        yield f"out={out}: is another folder than hydra.{mode}.dir={chosen}; leave one of them out"
+    elif out in (None, "") and config.get("resume") and not _is_given(hydra, f"hydra.{mode}.dir="):
+        yield "resume=true: which run? out=FOLDER says it"
+
+
+def _absolute(folder: str, hydra: Any) -> str:
+    return os.path.abspath(os.path.join(hydra.runtime.cwd, os.path.expanduser(folder)))
+
+
+def _is_given(hydra: Any, override: str) -> bool:
+    return any(said.startswith(override) for said in hydra.overrides.hydra)
