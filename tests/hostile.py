@@ -124,7 +124,7 @@ def _arrays(folder: Path, kind: str) -> None:
         assert shape in data
         path.write_bytes(data.replace(shape, b"'shape': (2,1" + b"9" * 2 + b"2)"))
     elif kind == "code for a header":
-        path.write_bytes(data.replace(b"'descr': '<f8'", b"'descr': open( "))
+        path.write_bytes(data.replace(b"'descr': '<f8'", b"'descr': open("))
 
 
 ARRAYS = (

@@ -61,11 +61,16 @@ class Spectra:
             raise Damaged(self.path, f"the steps of {name[:60]} are in no order")
         return steps.astype(np.int64)
 
-    def events(self, name: str, at: Sequence[int] | np.ndarray) -> np.ndarray:
-        """The values of the events `at` these places: (len(at), ...)."""
+    def check(self, name: str) -> None:
+        """Raise Damaged unless an array has numbers, and as many events as steps."""
         layout = self._layout(name, "iufb")
         if not layout.shape or layout.shape[0] != len(self.steps(name)):
             raise Damaged(self.path, f"{name[:60]} has not an event a step")
+
+    def events(self, name: str, at: Sequence[int] | np.ndarray) -> np.ndarray:
+        """The values of the events `at` these places: (len(at), ...)."""
+        self.check(name)
+        layout = self._layout(name, "iufb")
         if layout.size <= SMALL:
             return self._whole(name, "iufb")[np.asarray(at, dtype=int)]
         if layout.begin is None:
