@@ -192,3 +192,14 @@ def test_without_a_network_one_line_says_so(sweep, tmp_path, monkeypatch, capsys
 def test_a_folder_without_runs_is_refused(tmp_path, folder, capsys):
     assert sync.main([str(tmp_path / folder)]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_fragment_that_is_no_file_is_told_and_not_waited_for(tmp_path, capsys):
+    folder = fragment(tmp_path / "a", "20200101_000000", b"")
+    (log,) = folder.glob("*.wandb")
+    log.unlink()
+    os.mkfifo(log)
+    with Server() as server, pytest.MonkeyPatch.context() as patch:
+        logged_in(patch, server.url)
+        assert sync.main([str(tmp_path)]) == 1
+    assert "run-x.wandb: not a regular file" in capsys.readouterr().out

@@ -1,7 +1,9 @@
 """Studies go on where they were cut off; real trials, launched by Hydra in this process."""
 
+import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -204,3 +206,20 @@ def test_without_the_extra_one_line_names_what_to_install(tmp_path, monkeypatch)
     monkeypatch.setitem(sys.modules, "optuna", None)  # an import raises
     with pytest.raises(UserError, match="pip install 'isogain\\[sweep\\]'"):
         sweep(tmp_path / "lr", "hydra.sweeper.n_trials=1")
+
+
+def test_a_study_that_is_no_file_or_none_of_optunas_is_one_line(tmp_path):
+    os.mkfifo(tmp_path / "fifo.db")
+    (tmp_path / "folder.db").mkdir()
+    (tmp_path / "device.db").symlink_to("/dev/zero")
+    (tmp_path / "text.db").write_text("no study\n" * 1000)
+    for name in ("fifo", "folder", "device", "text"):
+        with pytest.raises(UserError, match=f"{name}.db: ") as caught:
+            tuning.opened(str(tmp_path / f"{name}.db"), "maximize")
+        assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("by", ["x", 7, {}, {"host": 1, "pid": "x", "time": []}, [1]])
+def test_a_trial_that_anybody_may_have_begun_is_cut_off_or_not_and_no_error(by):
+    trial = SimpleNamespace(state=SimpleNamespace(is_finished=lambda: False), user_attrs={"by": by})
+    assert tuning.is_cut_off(trial) in (True, False)

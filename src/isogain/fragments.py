@@ -9,6 +9,7 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 STEP = "trainer/global_step"
+TIMEOUT = subprocess.TimeoutExpired
 PATIENCE = 120  # seconds for reading one fragment
 
 
@@ -36,7 +37,8 @@ def _history(fragment: Path) -> list[dict[str, Any]]:
         read = subprocess.run(wandb, capture_output=True, text=True, timeout=PATIENCE)
         lines = [json.loads(line) for line in read.stdout.splitlines()]
         rows = [line["history"]["item"] for line in lines if line.get("type") == "history"]
-    except (OSError, ValueError, KeyError, subprocess.TimeoutExpired) as error:
+        rows = [row for row in rows if isinstance(row, dict)]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, TIMEOUT) as error:
         log.warning("%s cannot be read (%s): what it holds is logged again", fragment, error)
         return []
     if not lines:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from isogain import fragments, streams, tool
+from isogain.record.bounded import Damaged, opened
 from isogain.record.status import Status
 from isogain.status import sweeps
 from isogain.terminal import printable, tolerate_
@@ -117,6 +118,8 @@ def upload(waiting: Sequence[Sequence[Path]]) -> list[str]:
 
 def _sent(fragment: Path) -> tuple[str | None, bool]:
     """Why a fragment did not get there, None where it did; and whether it could be read."""
+    if (why := unreadable(fragment)) is not None:
+        return why, False
     command = [sys.executable, "-m", "wandb", "sync", "--yes", str(fragment)]
     # W&B's own logs go to the run's wandb/; else they lie wherever one calls from
     environment = {**os.environ, "WANDB_SILENT": "false", "WANDB_DIR": str(fragment.parent.parent)}
@@ -134,8 +137,19 @@ def _sent(fragment: Path) -> tuple[str | None, bool]:
     if any(fragment.glob("*.wandb.synced")):
         return None, True
     said = list(_complaints(done.stdout + done.stderr))
-    unreadable = any("Failed to read" in line for line in said) or not said
-    return (said or ["holds no .wandb file"])[-1], not unreadable
+    is_broken = any("Failed to read" in line for line in said) or not said
+    return (said or ["holds no .wandb file"])[-1], not is_broken
+
+
+def unreadable(fragment: Path) -> str | None:
+    """Why W&B is not asked to read a fragment: what it has is no file, and W&B would wait for its other end."""
+    for log in fragment.glob("*.wandb"):
+        try:
+            with opened(log, within=fragment.parent.parent):
+                pass
+        except (FileNotFoundError, Damaged) as error:
+            return str(error)
+    return None
 
 
 def _complaints(output: str) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """A study of Optuna's in a file: trials that are asked for, told, and taken up again after a kill."""
 
+import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -19,6 +20,7 @@ from isogain.record.last_step import seconds
 from isogain.record.objective import direction as better_direction
 from isogain.record.objective import objective_of
 from isogain.typed_range import typed
+from isogain.terminal import first_line
 
 STUDY = "isogain"
 Compose = Callable[[Sequence[str]], DictConfig]  # the config that some overrides make
@@ -31,16 +33,23 @@ def opened(where: str, direction: str) -> Any:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    _check_file(where)
     try:
         study = optuna.create_study(
             study_name=STUDY, storage=_url(where), direction=direction, load_if_exists=True
         )
     except Exception as error:  # SQLAlchemy's, and Optuna's of a file that is none of its own
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(str(error) or type(error).__name__)
         raise UserError(f"hydra.sweeper.storage={where}: {reason}") from None
     if study.direction.name.lower() != direction:
         raise UserError(f"hydra.sweeper.direction={direction}: the study in {where} has the other")
     return study
+
+
+def _check_file(where: str) -> None:
+    """Raise UserError where something is that is no file: SQLite would wait for the other end of a FIFO."""
+    if "://" not in where and os.path.lexists(where) and not os.path.isfile(where):
+        raise UserError(f"hydra.sweeper.storage={where}: not a regular file")
 
 
 def asked(study: Any, space: dict[str, Any], seed: int, startup: int, side_by_side: bool) -> Any:
@@ -72,7 +81,7 @@ def is_cut_off(trial: Any) -> bool:
     if trial.state.is_finished():
         return False
     by = trial.user_attrs.get("by")
-    if not by:  # killed between asking and saying who asks
+    if not isinstance(by, dict):  # killed between asking and saying who asks
         return True
     return processes.is_alive(by, seconds(by.get("time"))) is False
 

@@ -114,3 +114,16 @@ def test_many_at_once_get_the_same_answer(server):
         and len(set(found)) == 1
         and json.loads(found[0])["0"][0] == [0, 10, 20, 30, 40]
     )
+
+
+def test_two_hundred_that_ask_at_once_are_all_answered(tmp_path):
+    with Server(Index(tmp_path)) as server:
+        address = server.server_address
+        waiting = [socket.create_connection(address, timeout=5) for _ in range(200)]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for client in waiting:
+            request = f"GET /{server.word}/api/runs HTTP/1.0\r\nHost: localhost\r\n\r\n"
+            client.sendall(request.encode())
+        assert all(client.recv(12) == b"HTTP/1.1 200" for client in waiting)
+        [client.close() for client in waiting]
+        server.shutdown()

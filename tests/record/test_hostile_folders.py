@@ -23,11 +23,12 @@ from isogain.status.__main__ import main as status
 HAZARDS = hazards()
 SILENT = {  # what a run may hold: odd values, no damage
     *("config.yaml: text 7", "overrides.yaml: text 4", "overrides.yaml: text 5"),
-    *("choices.yaml: text 1", "log.txt: text 0", "log.txt: text 1", "metrics.csv: text 13"),
-    *("metrics.csv: text 14", "metrics.csv: text 15", "summary.json: text 5", "summary.json: text 7"),
+    *("choices.yaml: text 1", "log.txt: bytes", "log.txt: text 0", "log.txt: text 1"),
+    *("metrics.csv: text 2", "metrics.csv: text 13", "metrics.csv: text 14"),
+    *("metrics.csv: text 15", "summary.json: text 5", "summary.json: text 7"),
     *("summary.json: text 9", "summary.json: text 11", "summary.json: text 12"),
-    *("spectra.npz: no values", "spectra.npz: not finite", "spectra.npz: code for a header"),
-    *("spectra.npz: a name as long as it gets", "spectra.npz: axes of another type"),
+    *("spectra.npz: no values", "spectra.npz: not finite"),
+    "spectra.npz: a name as long as it gets",
 }  # fmt: skip
 
 

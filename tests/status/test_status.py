@@ -274,6 +274,42 @@ def test_the_command_of_a_sweep_is_the_one_it_was_started_with_and_a_sweeper(tmp
     ]
 
 
+@pytest.mark.parametrize("program", ["/tmp/evil.py", "evil", "train.py.sh", "\x1b[2J"])
+def test_what_another_program_started_is_not_run_again_by_what_its_file_says(tmp_path, program):
+    (found,) = sweeps.find(sweep_of(tmp_path / "sweep", 2, command=[program, "-m"]))
+    sweeps.judge([found])
+    assert command.commands(found) == [] and "no command is proposed" in found.problems[-1]
+    assert command.foreign_program(found).isprintable()
+
+
+def test_a_script_of_another_place_is_ours_in_the_command(tmp_path):
+    folder = sweep_of(
+        tmp_path / "sweep", 2, command=["/tmp/evil/train.py", "-m", "seed=0\n rm -rf ~"]
+    )
+    (found,) = sweeps.find(folder)
+    sweeps.judge([found])
+    (line,) = command.commands(found)
+    assert line.startswith("python train.py -m $'seed=0\\x0a rm -rf ~' ") and line.isprintable()
+
+
+def test_a_point_with_an_override_for_hydra_itself_is_not_run_again(tmp_path):
+    points = [{"folder": "0", "overrides": ["seed=0", "hydra.searchpath=[file:///tmp/evil]"]}]
+    (found,) = sweeps.find(sweep_of(tmp_path / "sweep", 1, points=points))
+    sweeps.judge([found])
+    assert "hydra.searchpath" in command.foreign_override(command.rerunnable(found))
+
+
+def test_missing_runs_nothing_that_another_program_started(tmp_path):
+    folder = sweep_of(tmp_path / "sweep", 2, command=["/tmp/evil.py"])
+    words = [sys.executable, "train.py", "-m", f"out={folder}", "hydra/sweeper=missing"]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "src")}
+    done = subprocess.run(
+        words, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode != 0 and "nothing is run" in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr and [p.name for p in folder.iterdir()] == ["sweep.json"]
+
+
 def test_a_run_of_its_own_is_run_again_by_its_overrides(tmp_path):
     run(tmp_path / "run", ended={"status": "failed"})
     (found,) = sweeps.find(tmp_path)

@@ -28,7 +28,7 @@ class Entry:
         self.options: dict[str, Any] = {}
         self.fate = ("unknown", "")  # state and reason, of a run that has not said how it ended
         self.metrics = Curves(path / "metrics.csv")
-        self.problems: dict[str, str] = {}  # file -> why
+        self._reasons: dict[tuple[str, str], str] = {}  # file, and what was looked for in it -> why
         self._described: tuple[Mark | None, ...] | None = None
         self._thinned: dict[tuple[str, int], Curve] = {}
         self._profiles: dict[tuple[Mark | None, int], Any] = {}
@@ -74,22 +74,27 @@ class Entry:
 
     def heat_maps(self) -> dict[str, Any]:
         """`spectra.heat_maps`, {} where there are none."""
-        return self._attempt("spectra.npz", lambda: spectra.heat_maps(self.path)) or {}
+        return self._attempt("spectra.npz", lambda: spectra.heat_maps(self.path), "maps") or {}
 
     def log_tail(self) -> str:
         """The last lines of log.txt."""
         text = self._attempt("log.txt", lambda: tail(self.path / "log.txt", LOG_BYTES)) or b""
         return "\n".join(text.decode(errors="replace").splitlines()[-LOG_LINES:])
 
-    def _attempt(self, name: str, look: Callable[[], Any]) -> Any:
+    @property
+    def problems(self) -> dict[str, str]:
+        """File -> why it cannot be read, or not all of it."""
+        return {name: why for (name, _), why in self._reasons.items()}
+
+    def _attempt(self, name: str, look: Callable[[], Any], what: str = "") -> Any:
         """What `look` finds in a file; None where there is none, or where it cannot be read: a problem."""
-        self.problems.pop(name, None)
+        self._reasons.pop((name, what), None)
         try:
             return look()
         except FileNotFoundError:
             return None
         except Damaged as error:
-            self.problems[name] = f"cannot be read: {error.reason}"
+            self._reasons[name, what] = f"cannot be read: {error.reason}"
             return None
 
 

@@ -18,6 +18,7 @@ from isogain.record.status import Status
 
 FRESH = 1.0  # seconds that a look at the folder is good for
 POINTS, ALL_POINTS = 300, 60_000  # of a curve, and of one metric's curves together
+DETAILS = 1_000  # curves of one run's page
 CIRCUMSTANCES = ("out", "resume", "logger.", "hydra.", "callbacks.")  # how a run is kept
 
 
@@ -143,7 +144,7 @@ class Index:
         if entry is None:
             return None
         entry.measure()
-        names = [name for name in entry.metrics.columns if name != "step"]
+        names = [name for name in entry.metrics.columns if name != "step"][:DETAILS]
         found = {
             "curves": {name: entry.curve(name, POINTS) for name in names},
             "heat_maps": entry.heat_maps(),

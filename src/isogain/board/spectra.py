@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from isogain.record.panels import PROFILE
+from isogain.record.panels import PROFILE, SPECTRA
 from isogain.record.spectra_events import Spectra, opened_spectra, spread
 
 FLOOR = 1e-12  # the least singular value told apart: below lie those that float64 could not resolve
@@ -32,6 +32,8 @@ def profile(folder: Path, most: int = EVENTS) -> dict[str, Any] | None:
     FileNotFoundError and Damaged.
     """
     with opened_spectra(folder) as arrays, np.errstate(invalid="ignore", over="ignore"):
+        for name in filter(arrays.__contains__, SPECTRA):
+            arrays.check(name)  # all that a run's row can tell of the file
         if PROFILE not in arrays or 0 in arrays.event_shape(PROFILE):
             return None
         steps = arrays.steps(PROFILE)

@@ -107,9 +107,9 @@ def events(folders: Sequence[str | Path], name: str) -> Events:
 def _layout(folder: Path, name: str) -> tuple[np.ndarray, tuple[int, ...], int]:
     """The steps of one run's events, the shape of an event and its bytes; raises KeyError and ValueError."""
     with arrays_of(folder) as arrays:
-        steps = arrays.steps(name) if name in arrays else np.empty(0)
-        if len(steps) and 0 not in arrays.event_shape(name):
-            return steps, arrays.event_shape(name), arrays.event_size(name)
+        if name in arrays and 0 not in arrays.event_shape(name):
+            arrays.check(name)
+            return arrays.steps(name), arrays.event_shape(name), arrays.event_size(name)
     raise KeyError(f"{folder}: {name} was not measured")
 
 

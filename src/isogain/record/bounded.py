@@ -15,6 +15,7 @@ LIMITS = {  # bytes of a file, by the end of its name
     ".csv": 4 * GIB,  # never read as a whole
     ".npz": 64 * GIB,  # likewise
     ".ckpt": 64 * GIB,
+    ".wandb": 64 * GIB,
     ".txt": 64 * GIB,  # only its end is read
 }
 OTHERS = MIB

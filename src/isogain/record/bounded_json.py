@@ -9,6 +9,7 @@ from typing import Any
 from isogain.record.bounded import Damaged, content
 
 DEPTH = 32  # of lists and objects in each other
+LINES = 100_000
 LARGEST = 2**63 - 1  # of integers: what lies beyond overflows in floats and tables
 SURROGATE = re.compile(
     rb"\\u[dD][89a-fA-F]"
@@ -75,6 +76,8 @@ def _lines(path: Path) -> Iterator[bytes]:
         data = content(path)
     except FileNotFoundError:
         return
+    if data.count(b"\n") > LINES:
+        raise Damaged(path, f"has more than {LINES:,} lines")
     yield from data.split(b"\n")
 
 

@@ -30,7 +30,7 @@ def yaml_value(path: Path) -> Any:
 
 
 def yaml_config(path: Path) -> DictConfig | ListConfig:
-    """The same as OmegaConf reads it, interpolations unresolved."""
+    """What a YAML file holds as OmegaConf reads it, interpolations unresolved; raises FileNotFoundError and Damaged."""
     whole = text(path)
     _checked(whole, path)
     try:

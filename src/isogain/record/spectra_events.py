@@ -20,6 +20,7 @@ from isogain.record.bounded import MIB, Damaged, opened
 NAME = "spectra.npz"
 MEMBERS = 20_000
 SMALL = 16 * MIB  # bytes of an array that is read as a whole, its checksum checked
+EVENT = 512 * MIB  # bytes of an event, of which one at a time is read
 DEPTH = 8  # axes
 HEADER = 4096  # bytes of a member's header: dtype, order and shape
 DAMAGE = (
@@ -70,11 +71,18 @@ class Spectra:
             raise Damaged(self.path, f"the steps of {name[:60]} are in no order")
         return steps.astype(np.int64)
 
-    def events(self, name: str, at: Sequence[int] | np.ndarray) -> np.ndarray:
-        """The values of the events `at` these places: (len(at), ...)."""
+    def check(self, name: str) -> None:
+        """Raise Damaged unless an array has numbers, and as many events as steps."""
         layout = self._layout(name, "iufb")
         if not layout.shape or layout.shape[0] != len(self.steps(name)):
             raise Damaged(self.path, f"{name[:60]} has not an event a step")
+        if self.event_size(name) > EVENT:
+            raise Damaged(self.path, f"an event of {name[:60]} is larger than {EVENT // MIB} MiB")
+
+    def events(self, name: str, at: Sequence[int] | np.ndarray) -> np.ndarray:
+        """The values of the events `at` these places: (len(at), ...)."""
+        self.check(name)
+        layout = self._layout(name, "iufb")
         if layout.size <= SMALL:
             return self._whole(name, "iufb")[np.asarray(at, dtype=int)]
         if layout.begin is None:

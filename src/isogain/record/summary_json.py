@@ -6,6 +6,7 @@ from typing import Any
 from isogain.record.bounded import Damaged
 from isogain.record.bounded_json import json_object
 from isogain.record.status import Status
+from isogain.terminal import first_line
 
 NAME = "summary.json"
 KEYS = 5_000  # more than any run has
@@ -25,11 +26,11 @@ def read_summary(folder: Path) -> dict[str, Any]:
 
 
 def outcome(folder: Path) -> tuple[Status, str]:
-    """How the run in `folder` ended, and why, by its summary; one that left none is lost."""
+    """How the run in `folder` ended, and the first line of why, by its summary; one that left none is lost."""
     try:
         summary = read_summary(folder)
     except FileNotFoundError:
         return Status.LOST, "it ended without a summary"
     except Damaged as error:
         return Status.LOST, f"its summary cannot be read ({error})"
-    return Status(summary["status"]), str(summary.get("error", ""))
+    return Status(summary["status"]), first_line(summary.get("error", ""))

@@ -8,6 +8,7 @@ from isogain.record.bounded import Damaged
 from isogain.record.bounded_json import json_object
 
 NAME = "sweep.json"
+POINTS = 200_000
 LONGEST, LONGEST_PATH = (
     255,
     4096,
@@ -34,6 +35,8 @@ def read_plan(sweep: Path) -> Plan:
     listed = found.get("points")
     if not isinstance(listed, list):
         raise Damaged(path, "does not list points")
+    if len(listed) > POINTS:
+        raise Damaged(path, f"lists more than {POINTS:,} points")
     points: dict[str, list[str]] = {}
     wrong, outside = 0, 0
     for point in listed:

@@ -16,6 +16,7 @@ from isogain.results.study import Study
 from isogain.results.text import parts, printable
 
 DEPTH_GAIN = {"model.depth", "init.gain"}
+LETTERS = 60  # of a file's name, which what runs are called may be longer than
 LARGE = 1500  # kB: of figures that many curves make too large as SVG, a PNG is taken
 
 
@@ -42,9 +43,12 @@ def html(found: Study, shown: Figures) -> str:
     environment = Environment(
         loader=PackageLoader("isogain.results", "."), autoescape=True, undefined=StrictUndefined
     )
-    tables = [(part.title, part.lines, _table(part.table)) for part in parts(found)]
+    tables = [
+        (printable(part.title), list(map(printable, part.lines)), _table(part.table))
+        for part in parts(found)
+    ]
     return environment.get_template("page.html").render(
-        heading=", ".join(answer.metric for answer in found.answers) or "no result yet",
+        heading=printable(", ".join(a.metric for a in found.answers) or "no result yet"),
         parts=tables,
         figures={title: inlined(figure) for title, figure in shown.drawn.items()},
         left_out=shown.left_out,
@@ -109,7 +113,7 @@ def write_figures(shown: Figures, folder: Path) -> list[Path]:
 
     written = []
     for title, figure in shown.drawn.items():
-        name = "".join(c if c.isalnum() else "_" for c in title.lower())
+        name = "".join(c if c.isalnum() else "_" for c in title.lower())[:LETTERS]
         for kind in ("png", "svg"):
             written.append(folder / f"{name}.{kind}")
             save(figure, written[-1])
