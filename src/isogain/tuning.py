@@ -19,8 +19,8 @@ from isogain.record.identity import differences
 from isogain.record.last_step import seconds
 from isogain.record.objective import direction as better_direction
 from isogain.record.objective import objective_of
-from isogain.typed_range import typed
 from isogain.terminal import first_line
+from isogain.typed_range import typed
 
 STUDY = "isogain"
 Compose = Callable[[Sequence[str]], DictConfig]  # the config that some overrides make
