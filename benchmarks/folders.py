@@ -10,6 +10,7 @@ other work too; both count what Python takes to start and to import.
 
 import argparse
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -23,6 +24,7 @@ import numpy as np
 import yaml
 
 OPTIONS = 40  # in each of a config's groups
+SPAWN = multiprocessing.get_context("spawn")
 TOLD = (1, 3)  # exit codes of status: what is missing, what goes on
 GROUPS = ("model", "init", "reg", "data", "optim", "trainer", "callbacks")
 
@@ -172,7 +174,9 @@ def main() -> None:
             folder = Path(made) / f"{make.__name__}-{size}"
             if not folder.exists():
                 folder.mkdir()
-                make(folder, getattr(options, size))
+                made_there = SPAWN.Process(target=make, args=(folder, getattr(options, size)))
+                made_there.start()  # a child's peak memory begins with its parent's
+                made_there.join()
             wall, cpu, memory = measured(script, folder)
             print(f"{name:<22} {wall:6.1f} s  cpu {cpu:6.1f} s  {memory:6.0f} MB", flush=True)
 
