@@ -82,3 +82,23 @@ def test_a_run_that_ends_by_its_steps_resumes_bitwise_too(tmp_path, limits, at):
         small_run(tmp_path / "cut", *limits, extra={"crash": Crash(at)})
     small_run(tmp_path / "cut", *limits, "resume=true")
     assert_same_run(tmp_path / "whole", tmp_path / "cut")
+
+
+class Rates(pl.Callback):
+    """The learning rate of every step."""
+
+    def __init__(self) -> None:
+        self.of: dict[int, float] = {}
+
+    def on_train_batch_start(self, trainer, *args) -> None:
+        self.of[trainer.global_step] = trainer.optimizers[0].param_groups[0]["lr"]
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
+def test_a_run_that_is_asked_for_more_has_the_rates_of_the_new_length(tmp_path, schedule):
+    option, whole, longer = f"optim.schedule={schedule}", Rates(), Rates()
+    small_run(tmp_path / "whole", option, "trainer.max_epochs=3", extra={"rates": whole})
+    small_run(tmp_path / "run", option, "trainer.max_epochs=1")
+    more = ("trainer.max_epochs=3", "resume=true")
+    small_run(tmp_path / "run", option, *more, extra={"rates": longer})
+    assert longer.of == {step: rate for step, rate in whole.of.items() if step >= 6}

@@ -182,24 +182,16 @@ class Learner(pl.LightningModule):
         self._reg_changed = state["reg"] != restart.coordinates(self.reg)
         self.skipped.count = state.get("skipped", 0)
         if self.resumes:
-            self._take_over(state, checkpoint["global_step"])
+            self.tally.restore(state["tally"], self.trainer)
+            self.metrics, self.measured_at = restart.measured(state, checkpoint["global_step"])
         else:
             checkpoint["callbacks"] = {}
         torch.set_rng_state(state["rng"])
         if len(state["cuda_rng"]) == torch.cuda.device_count() > 0:
             torch.cuda.set_rng_state_all(state["cuda_rng"])
 
-    def _take_over(self, state: dict[str, Any], step: int) -> None:
-        """What this run had measured at its checkpoint; one of before steps were kept measured all of it at the end."""
-        self.tally.restore(state["tally"], self.trainer)
-        stale = ("gap/", "gain", "reg/") if self._reg_changed else ()
-        self.metrics = {k: v for k, v in state["metrics"].items() if not k.startswith(stale)}
-        before = {
-            name: step for name in self.metrics if name.startswith("val/") and "best" not in name
-        }
-        self.measured_at = dict(state.get("measured_at", before))
-
     def on_train_start(self) -> None:
+        restart.set_rates_([config.scheduler for config in self.trainer.lr_scheduler_configs])
         if self._reg_changed:
             (optimizer,) = self.trainer.optimizers
             restart.begin_kernels_afresh_(

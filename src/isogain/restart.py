@@ -1,10 +1,12 @@
 """What training takes from a checkpoint, and what begins afresh where the regulariser is another one."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from isogain.errors import CheckpointError
 from isogain.models.base import Network
@@ -32,6 +34,24 @@ def fit_to_(checkpoint: dict[str, Any], state: dict[str, Tensor], reg: Regulariz
             del saved[name]
         elif name not in saved or saved[name].shape != state[name].shape:
             saved[name] = state[name]
+
+
+def measured(state: dict[str, Any], step: int) -> tuple[dict[str, float], dict[str, int]]:
+    """The metrics that a run had at its checkpoint, and at which step those of one step were measured.
+
+    A checkpoint of before steps were kept has its validation, as far as is known, of its own `step`.
+    """
+    metrics = dict(state["metrics"])
+    latest = [name for name in metrics if name in ("val/loss", "val/acc")]
+    return metrics, dict(state.get("measured_at", dict.fromkeys(latest, step)))
+
+
+def set_rates_(schedules: Sequence[LRScheduler]) -> None:
+    """Give every group its rate at this step: a checkpoint has that of its own length of training."""
+    for schedule in (s for s in schedules if isinstance(s, LambdaLR)):
+        groups = schedule.optimizer.param_groups
+        for group, rate, factor in zip(groups, schedule.base_lrs, schedule.lr_lambdas, strict=True):
+            group["lr"] = rate * factor(schedule.last_epoch)
 
 
 def coordinates(reg: Regularizer) -> str:
