@@ -14,7 +14,7 @@ from isogain.errors import Divergence
 from isogain.loss_scale import SkippedSteps
 from isogain.models.base import Network
 from isogain.optim import Optim, kernel_parameters, unscaled_before_step
-from isogain.record.logger import RunRecord, record
+from isogain.record.logger import record
 from isogain.reg.base import Regularizer, Time
 from isogain.tally import Tally, stop_unless_finite
 from isogain.training_metrics import TrainingMetrics
@@ -154,22 +154,7 @@ class Learner(pl.LightningModule):
         for logger in self.trainer.loggers:
             if hasattr(logger, "flush"):
                 logger.flush()  # the record is never behind a checkpoint
-        checkpoint["isogain"] = {
-            "record": self._extent(),
-            "tally": self.tally.of_all(self.trainer).cpu(),
-            "metrics": dict(self.metrics),
-            "skipped": self.skipped.count,
-            "measured_at": dict(self.measured_at),
-            "optim": repr(self.optim),
-            "reg": restart.coordinates(self.reg),
-            "rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        }
-
-    def _extent(self) -> dict[str, Any]:
-        """What the files of the record hold at this moment."""
-        extents = [x.extent() for x in self.trainer.loggers if isinstance(x, RunRecord)]
-        return extents[0] if extents else {}
+        checkpoint["isogain"] = restart.state_of(self)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Raises CheckpointError where it is of other weights or parameter groups.
@@ -186,9 +171,7 @@ class Learner(pl.LightningModule):
             self.metrics, self.measured_at = restart.measured(state, checkpoint["global_step"])
         else:
             checkpoint["callbacks"] = {}
-        torch.set_rng_state(state["rng"])
-        if len(state["cuda_rng"]) == torch.cuda.device_count() > 0:
-            torch.cuda.set_rng_state_all(state["cuda_rng"])
+        restart.set_generators(state)
 
     def on_train_start(self) -> None:
         restart.set_rates_([config.scheduler for config in self.trainer.lr_scheduler_configs])

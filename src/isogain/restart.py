@@ -1,8 +1,8 @@
-"""What training takes from a checkpoint, and what begins afresh where the regulariser is another one."""
+"""What training leaves in a checkpoint and takes from one, and what begins afresh under another regulariser."""
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -12,7 +12,11 @@ from isogain.errors import CheckpointError
 from isogain.models.base import Network
 from isogain.optim import kernel_parameters
 from isogain.record.checkpoints import first_difference
+from isogain.record.logger import RunRecord
 from isogain.reg.base import Regularizer
+
+if TYPE_CHECKING:
+    from isogain.learner import Learner
 
 log = logging.getLogger(__name__)
 
@@ -72,3 +76,26 @@ def begin_kernels_afresh_(
     log.info(
         "the checkpoint is of another reg: kernels settled, their optimiser state begins afresh"
     )
+
+
+def state_of(learner: "Learner") -> dict[str, Any]:
+    """What a checkpoint holds beside Lightning's own: sums, measurements, the generators and what the record holds."""
+    records = [logger for logger in learner.trainer.loggers if isinstance(logger, RunRecord)]
+    return {
+        "record": records[0].extent() if records else {},
+        "tally": learner.tally.of_all(learner.trainer).cpu(),
+        "metrics": dict(learner.metrics),
+        "measured_at": dict(learner.measured_at),
+        "skipped": learner.skipped.count,
+        "optim": repr(learner.optim),
+        "reg": coordinates(learner.reg),
+        "rng": torch.get_rng_state(),
+        "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_generators(state: dict[str, Any]) -> None:
+    """Put the generators of CPU and GPUs where they were, those of GPUs if there are as many."""
+    torch.set_rng_state(state["rng"])
+    if len(state["cuda_rng"]) == torch.cuda.device_count() > 0:
+        torch.cuda.set_rng_state_all(state["cuda_rng"])

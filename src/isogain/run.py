@@ -3,29 +3,18 @@
 import logging
 import signal
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
 from isogain import report
 from isogain.batch_limits import refusals
 from isogain.data.task import Task
-from isogain.errors import (
-    CheckpointError,
-    ConfigError,
-    Divergence,
-    FolderLost,
-    Interrupted,
-    Preempted,
-    UserError,
-    refuse,
-)
+from isogain.errors import Divergence, Interrupted, Preempted, refuse
 from isogain.learner import Learner
 from isogain.lightning_trainer import lightning_trainer
 from isogain.models.base import Network
@@ -33,8 +22,9 @@ from isogain.optim import Optim
 from isogain.record import checkpoints, provenance
 from isogain.record.elapsed import earlier_seconds
 from isogain.record.logger import RunRecord, number_by_steps_done_
-from isogain.record.run_folder import RunFolder, ways_on
+from isogain.record.run_folder import RunFolder
 from isogain.reg.base import Regularizer
+from isogain.run_end import close_loggers, explained, interruption, write_end
 
 log = logging.getLogger(__name__)
 PROBE = 512  # validation examples on which an initialiser may scale the input's weights
@@ -82,8 +72,8 @@ def run(
     log.info(report.start_table(learner, data, device, init, {"seed": seed, "folder": out}))
     outcome, error = _outcome(fitter, learner, data, start)
     summary = outcome | _numbers(fitter, learner) | _circumstances(device, seed, started, earlier)
-    unwritten = _put_on_disk(folder, record, summary, fitter.is_global_zero)
-    _close(fitter, summary)
+    unwritten = write_end(folder, record, summary, fitter.is_global_zero)
+    close_loggers(fitter, summary)
     if error := error or unwritten:
         raise error
     log.info(report.end_table(summary, folder.path))
@@ -137,7 +127,7 @@ def _outcome(
     except Preempted as end:
         if end.requeued:
             return {"status": "preempted"}, end
-        told = _told(fitter, end)
+        told = interruption(fitter, end)
         return {"status": "interrupted", "error": told}, end.__cause__ or Interrupted(
             told, end.code
         )
@@ -146,61 +136,11 @@ def _outcome(
         SystemExit,
     ):  # Lightning turns Ctrl-C into SystemExit and ignores further ones
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        told = _told(fitter)
+        told = interruption(fitter)
         return {"status": "interrupted", "error": told}, Interrupted(told)
     except Exception as error:
-        error = _explained(_of_checkpoint(error, start))
+        error = explained(error, start)
         return {"status": "failed", "error": f"{type(error).__name__}: {error}"}, error
-
-
-def _of_checkpoint(error: Exception, start: Path | None) -> Exception:
-    """A CheckpointError instead of one that came while Lightning restored the checkpoint."""
-    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
-    restoring = any(
-        frame.f_code.co_filename.endswith("checkpoint_connector.py")
-        and frame.f_code.co_name.startswith(("restore", "resume_start"))
-        for frame in frames
-    )
-    if start is None or not restoring or isinstance(error, UserError):
-        return error
-    reason = (str(error).strip() or "no reason given").splitlines()[0]
-    return CheckpointError(f"ckpt={start}: cannot go on from it ({type(error).__name__}: {reason})")
-
-
-def _put_on_disk(
-    folder: RunFolder, record: RunRecord, summary: Mapping[str, Any], leader: bool
-) -> Exception | None:
-    """Write the record and the summary; the first error, once all was tried."""
-    steps = [record.flush]
-    if leader and summary["status"] != "preempted":
-        steps.append(lambda: folder.end(dict(summary)))
-    errors = []
-    for step in steps:
-        try:
-            step()
-        except (OSError, FolderLost) as error:
-            errors.append(error)
-    if lost := record.unwritten():
-        log.error("%s: lost, for it could not be written: %s", folder.path, lost)
-    return next(iter(errors), None)
-
-
-def _explained(error: Exception) -> Exception:
-    """A line in place of what Lightning raises where an option does not fit the run, or a callback lacks a metric or a
-    package.
-    """
-    line = " ".join(str(error).split())
-    kinds = MisconfigurationException | ModuleNotFoundError
-    misfit = isinstance(error, kinds) or line.startswith("Early stopping conditioned")
-    return ConfigError(f"trainer: {line}") if misfit else error
-
-
-def _told(fitter: pl.Trainer, end: Preempted | None = None) -> str:
-    """Where a run was interrupted, why, and how to go on."""
-    by = f" by {end.signum.name}" if end else ""
-    refused = f" ({end.__cause__})" if end and end.__cause__ else ""
-    step, folder = fitter.global_step, fitter.default_root_dir
-    return f"interrupted at step {step}{by}{refused}; {ways_on(folder)}"
 
 
 def _numbers(fitter: pl.Trainer, learner: Learner) -> dict[str, Any]:
@@ -230,10 +170,3 @@ def _circumstances(
         "versions": provenance.versions(),
         "git": provenance.git_commit(),
     }
-
-
-def _close(fitter: pl.Trainer, summary: Mapping[str, Any]) -> None:
-    """Finish every logger's run, so that the next one in this process gets its own."""
-    for logger in fitter.loggers:
-        if hasattr(logger, "close"):
-            logger.close(summary)
