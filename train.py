@@ -7,6 +7,7 @@ import hydra
 from omegaconf import DictConfig
 
 from isogain import launch
+from isogain.streams import forgiving
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
@@ -18,4 +19,5 @@ def main(config: DictConfig) -> float:
 if __name__ == "__main__":
     # scipy's BLAS reads it as it loads; the cores are torch's, and more threads only spin beside them
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    launch.main(main, Path(__file__).parent / "conf")
+    with forgiving():
+        launch.main(main, Path(__file__).parent / "conf")

@@ -182,6 +182,32 @@ def test_a_failed_run_is_marked_and_a_resumed_one_keeps_its_id(tmp_path):
     assert events > sum(f"{SPECTRUM}.values" in item for item in resumed)
 
 
+@pytest.mark.parametrize("id_left", ["whole", "cut"])
+def test_rows_and_histograms_that_a_kill_took_from_w_and_b_are_made_up_once(tmp_path, id_left):
+    """The kill is one before which nothing reached W&B's file, as a power cut leaves it."""
+    out = tmp_path / "run"
+    with pytest.raises(ZeroDivisionError):
+        mirrored(out, "callbacks.checkpoints.every=4", extra={"crash": Crash()})
+    before = identity(out)
+    (fragment,) = folders(out)
+    for file in fragment.glob("*.wandb"):
+        file.write_bytes(b"")
+    if id_left == "cut":
+        (out / "wandb" / "id").write_bytes(b"")
+    mirrored(out, "resume=true")
+    assert identity(out) == before
+    logged = [item["item"] for item in kind(records(max(folders(out))), "history")]
+    histories = [item for item in logged if f"{SPECTRUM}.values" in item]
+    with np.load(out / "spectra.npz") as arrays:
+        steps, values = arrays[f"{SPECTRUM}/step"].tolist(), arrays[SPECTRUM]
+        assert arrays[f"{SPECTRUM}/edges"].tolist() == EDGES.tolist()
+    assert sorted(item["trainer/global_step"] for item in histories) == steps
+    for item in histories:
+        event = values[steps.index(item["trainer/global_step"])]
+        expected, _ = np.histogram(clipped(Spectrum(event, EDGES)), EDGES)
+        assert item[f"{SPECTRUM}.values"] == expected.tolist()
+
+
 def test_a_run_without_w_and_b_imports_nothing_of_it_and_leaves_nothing_of_it(
     tmp_path, monkeypatch
 ):

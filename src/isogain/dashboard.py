@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from isogain import tool
+from isogain import streams, tool
 from isogain.errors import UserError
 from isogain.record import panels
 from isogain.record.panels import Panel
@@ -115,4 +115,4 @@ def saved(project: str, entity: str | None, name: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(streams.exit_code(main))

@@ -25,7 +25,7 @@ class CheckpointError(UserError):
     """A checkpoint is missing, damaged, or of another model."""
 
 
-class FolderLost(UserError):
+class FolderLost(UserError, OSError):
     """A run's folder was removed, or another one put in its place, while the run was at work in it."""
 
 

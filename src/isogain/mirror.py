@@ -1,6 +1,7 @@
 """Weights & Biases as a mirror of the run folder; offline unless WANDB_MODE says otherwise."""
 
 import logging
+import re
 import uuid
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
@@ -14,12 +15,12 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from isogain import fragments
 from isogain.errors import UserError
-from isogain.record.atomic import replaced
-from isogain.record.bounded import Damaged
+from isogain.record.atomic import replaced, set_aside
+from isogain.record.bounded import Damaged, text
 from isogain.record.bounded_yaml import yaml_config
 from isogain.record.logger import Spectrum
 from isogain.record.metrics_rows import all_rows
-from isogain.record.spectra_events import opened_spectra
+from isogain.record.spectra_events import Spectra, opened_spectra
 
 log = logging.getLogger(__name__)
 FLUSH = 1  # seconds until what was logged is on the disk; W&B's own choice, 15, is what a kill would cost
@@ -85,29 +86,51 @@ class Mirror(WandbLogger):
     def log_event(
         self, scalars: Mapping[str, float], spectra: Mapping[str, Spectrum], step: int
     ) -> None:
-        import wandb
-
         self.experiment  # noqa: B018 - reads what earlier attempts logged
         new = self._unseen(step, [*scalars, *spectra])
         scalars = {name: value for name, value in scalars.items() if name in new}
-        spectra = {name: spectrum for name, spectrum in spectra.items() if name in new}
-        histograms = {
-            name: wandb.Histogram(np_histogram=np.histogram(clipped(s), s.edges))
-            for name, s in spectra.items()
-            if s.edges is not None
-        }
-        self._edges |= {name: spectra[name].edges for name in histograms}
+        shown = {n: s for n, s in spectra.items() if n in new and s.edges is not None}
+        histograms = {name: _histogram(spectrum) for name, spectrum in shown.items()}
+        self._edges |= {name: spectrum.edges for name, spectrum in shown.items()}
         self._last_step = step
         if scalars or histograms:
-            self.log_metrics({**scalars, **histograms}, step)
+            super().log_metrics({**scalars, **histograms}, step)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """What a user logs, unless an earlier attempt did at that step."""
+        self.experiment  # noqa: B018 - reads what earlier attempts logged
+        new = list(metrics) if step is None else self._unseen(step, metrics)
+        if new:
+            super().log_metrics({name: metrics[name] for name in new}, step)
 
     def _catch_up(self) -> None:
-        """Log those rows of metrics.csv that no earlier attempt did: they were killed before it was on the disk."""
+        """Log what of metrics.csv and spectra.npz no earlier attempt did: it was killed before that was on its disk."""
         for known in all_rows(self.folder / "metrics.csv"):
-            step = int(known.pop("step"))
-            if new := self._unseen(step, known):
-                self._seen.setdefault(step, set()).update(new)
-                self.log_metrics({name: known[name] for name in new}, step)
+            self._make_up(int(known.pop("step")), known)
+        try:
+            with opened_spectra(self.folder) as arrays:
+                for name in arrays.names:
+                    self._make_up_histograms(name, arrays)
+        except FileNotFoundError:
+            pass
+        except Damaged as error:
+            log.warning("histograms of earlier attempts may be missing at W&B: %s", error)
+
+    def _make_up_histograms(self, name: str, arrays: Spectra) -> None:
+        edges = arrays.edges(name)
+        if edges is None:  # it has none, or is of a version that did not keep them
+            return
+        self._edges[name] = edges
+        for event, step in enumerate(arrays.steps(name).tolist()):
+            if self._unseen(step, [name]):
+                values = Spectrum(arrays.events(name, [event])[0], edges)
+                self._make_up(step, {name: _histogram(values)})
+
+    def _make_up(self, step: int, known: Mapping[str, Any]) -> None:
+        if new := self._unseen(step, known):
+            super().log_metrics({name: known[name] for name in new}, step)
+            self._seen.setdefault(step, set()).update(new)
 
     def _unseen(self, step: int, names: Iterable[str]) -> list[str]:
         """Those of `names` that no earlier attempt logged at `step`; the epoch alone is no news."""
@@ -144,10 +167,26 @@ class Mirror(WandbLogger):
     def _stable_id(self) -> str:
         path = self.folder / "wandb" / "id"
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            with replaced(path) as part:
-                part.write_text(uuid.uuid4().hex[:12])
-        return path.read_text()
+        try:
+            found = text(path)
+            if re.fullmatch(r"[\w-]{1,64}", found, re.ASCII):
+                return found
+            raise Damaged(path, "no id of a run")
+        except Damaged as error:
+            log.warning("%s: %s; set aside as %s", path, error.reason, set_aside(path).name)
+        except FileNotFoundError:
+            pass
+        names = [fragment.name.rpartition("-")[2] for fragment in fragments.of_run(self.folder)]
+        own = names[-1] if names else uuid.uuid4().hex[:12]  # it goes on under the name it had
+        with replaced(path) as part:
+            part.write_text(own)
+        return own
+
+
+def _histogram(spectrum: Spectrum) -> Any:
+    import wandb
+
+    return wandb.Histogram(np_histogram=np.histogram(clipped(spectrum), spectrum.edges))
 
 
 def _yaml(path: Path) -> dict[str, Any]:

@@ -197,7 +197,7 @@ def _put_on_disk(
         except (OSError, FolderLost) as error:
             errors.append(error)
     if lost := record.unwritten():
-        log.error("%s: %s could not be written, and are lost", folder.path, lost)
+        log.error("%s: lost, for it could not be written: %s", folder.path, lost)
     return next(iter(errors), None)
 
 

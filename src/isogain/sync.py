@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from isogain import fragments, tool
+from isogain import fragments, streams, tool
 from isogain.record.bounded import Damaged, opened
 from isogain.record.status import Status
 from isogain.status import sweeps
@@ -167,4 +167,4 @@ def scrubbed(text: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(streams.exit_code(main))

@@ -1,10 +1,11 @@
 """What the command-line tools have in common: how their help reads, and errors told in a line each."""
 
 import argparse
-import os
+import errno
 import sys
 import textwrap
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from isogain.errors import UserError
@@ -35,7 +36,8 @@ def add_folder(told: argparse.ArgumentParser, several: bool = False) -> None:
 
 def told(line: str, code: int = 1) -> int:
     """Say on stderr, in one line, what is wrong; the exit code."""
-    print(f"error: {printable(' '.join(line.split()))}", file=sys.stderr)
+    with suppress(OSError):  # nobody reads it: the code is what is left
+        print(f"error: {printable(' '.join(line.split()))}", file=sys.stderr, flush=True)
     return code
 
 
@@ -44,13 +46,14 @@ def exit_code(call: Callable[[], object], extra: str = "results") -> int:
     tolerate_()
     try:
         call()
+        sys.stdout.flush()
     except ImportError as error:
         return told(f"{error.name} is missing: pip install 'isogain[{extra}]'")
     except KeyError as error:
         return told(str(error.args[0]))
-    except BrokenPipeError:  # the reader, `head` say, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
+        if error.filename is None and error.errno in (errno.EPIPE, errno.ENOSPC):
+            raise  # of standard output: isogain.streams ends the program
         return told(f"{error.filename}: {error.strerror}" if error.strerror else str(error))
     except (UserError, ValueError, OverflowError) as error:
         return told(str(error))

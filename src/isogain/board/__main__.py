@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from isogain import tool
+from isogain import streams, tool
 from isogain.errors import UserError
 
 
@@ -72,4 +72,4 @@ def _port(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(streams.exit_code(main))

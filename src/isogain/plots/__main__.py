@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from isogain import tool
+from isogain import streams, tool
 from isogain.terminal import printable
 
 FIGURES = {
@@ -108,4 +108,4 @@ def function(name: str) -> Callable[..., Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(streams.exit_code(main))

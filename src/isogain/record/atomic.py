@@ -15,14 +15,26 @@ NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EB
 
 
 @contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Within, an OSError that says of no file is one of `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
 def replaced(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`; flushed to the disk and renamed to `path` when the block ends well."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        yield part
-        sync(part)
-        os.replace(part, path)
-        sync(path.parent)
+        with naming(path):
+            yield part
+            sync(part)
+            os.replace(part, path)
+            sync(path.parent)
     finally:
         with contextlib.suppress(OSError):  # the error of the block is the one to raise
             part.unlink(missing_ok=True)
@@ -31,7 +43,7 @@ def replaced(path: Path) -> Iterator[Path]:
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
     """Wait until no other process is in such a block with `path`; on a file system without locks, do not wait."""
-    file = _regular(path, os.O_RDWR | os.O_CREAT)
+    file = regular(path, os.O_RDWR | os.O_CREAT)
     try:
         with contextlib.suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -45,17 +57,18 @@ def append(path: Path, lines: bytes) -> None:
 
     A line that a kill cut short is ended first.
     """
-    file = _regular(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+    file = regular(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
     try:
         size = os.fstat(file).st_size
         cut = size > 0 and os.pread(file, 1, size - 1) != b"\n"
-        overwrite(file, size, b"\n" * cut + lines)
-        sync_descriptor(file)
+        with naming(path):
+            overwrite(file, size, b"\n" * cut + lines)
+            sync_descriptor(file)
     finally:
         os.close(file)
 
 
-def _regular(path: Path, flags: int) -> int:
+def regular(path: Path, flags: int) -> int:
     """The file at `path`, open; raises OSError for a link, and without waiting for a pipe or a device."""
     file = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     if not stat.S_ISREG(os.fstat(file).st_mode):

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from isogain.record.atomic import append, is_regular, set_aside, sync
-from isogain.record.attempts_jsonl import read_events
-from isogain.record.last_step import seconds
+from isogain.record.attempts_jsonl import read_events, seconds
 from isogain.record.processes import is_alive, this_process
 from isogain.record.rank import rank
 

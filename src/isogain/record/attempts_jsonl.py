@@ -1,5 +1,6 @@
 """`attempts.jsonl` as whoever looks at a run reads it: the events that are readable, of the types that they have."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,14 @@ def read_events(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     if wrong:
         problems.append(f"{NAME}: {', '.join(wrong)} of a type that no run writes; left out")
     return [{k: v for k, v in event.items() if not _is_odd(k, v)} for event in events], problems
+
+
+def seconds(time: Any) -> float | None:
+    """An ISO-8601 time as seconds since 1970; None where it is none."""
+    try:
+        return datetime.fromisoformat(time).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _is_odd(key: str, value: Any) -> bool:

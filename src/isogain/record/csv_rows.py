@@ -127,16 +127,20 @@ def encoded(columns: Sequence[str], row: Row) -> bytes:
 
 def damage(found: Rows, written: Written, extent: Mapping[str, int]) -> str:
     """What a file lacks of the `extent` it had, and which lines are none, in words; "" for a sound one."""
-    if not found.columns:
-        return "its header cannot be read"
     told = [_place(group) for group in _neighbours(found.unreadable)]
+    if not found.columns:
+        told.append("its header cannot be read")
     step = None if written.last is None else written.last[0]
     if extent and (step is None or step < extent["last"]):
-        after = "" if step is None else f"after step {step} "
-        told.append(f"the rows {after}up to step {extent['last']} are lost")
+        told.append(lost(step, extent["last"]))
     elif not told and written.rows < extent.get("rows", 0):
         told.append(f"{extent['rows'] - written.rows} of {extent['rows']} rows are missing")
     return ", ".join(told)
+
+
+def lost(after: int | None, until: int) -> str:
+    """Which rows are lost, in words; `after` is the last step that is left, None where there is none."""
+    return f"the rows {'' if after is None else f'after step {after} '}up to step {until} are lost"
 
 
 def _neighbours(places: list[tuple[int, int | None]]) -> list[list[tuple[int, int | None]]]:

@@ -3,11 +3,11 @@
 import math
 import os
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from isogain.record.attempts_jsonl import read_events
+from isogain.record.attempts_jsonl import seconds as seconds
 from isogain.record.bounded import Damaged
 from isogain.record.metrics_rows import last_row
 from isogain.record.summary_json import read_summary
@@ -59,14 +59,6 @@ def read(path: Path) -> Record:
 def is_run(path: Path) -> bool:
     """Whether a run has left anything in the folder."""
     return any(os.path.lexists(path / name) for name in MARKS)
-
-
-def seconds(time: Any) -> float | None:
-    """An ISO-8601 time as seconds since 1970; None where it is none."""
-    try:
-        return datetime.fromisoformat(time).timestamp()
-    except (TypeError, ValueError, OverflowError):
-        return None
 
 
 def _progress(path: Path, record: Record) -> tuple[int | None, int | None]:

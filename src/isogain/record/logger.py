@@ -132,7 +132,7 @@ class RunRecord(Logger):
     def unwritten(self) -> str:
         """What was logged and is not on the disk, in words; "" where all is."""
         steps = self.table.unwritten()
-        rows = [f"rows of metrics.csv from step {steps[0]} to {steps[-1]}"] if steps else []
+        rows = [f"cells of metrics.csv from step {steps[0]} to {steps[-1]}"] if steps else []
         return " and ".join([*rows, *(["spectra.npz"] if self.arrays.unwritten() else [])])
 
 

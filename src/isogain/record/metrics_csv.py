@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from isogain.record.atomic import is_regular, overwrite, replaced, set_aside, sync
-from isogain.record.csv_rows import Row, Rows, Written, cell, damage, encoded, merged, write
+from isogain.record.atomic import is_regular, naming, overwrite, replaced, set_aside, sync
+from isogain.record.csv_rows import Row, Rows, Written, cell, damage, encoded, lost, merged, write
 
 log = logging.getLogger(__name__)
 FIRST = ["step", "epoch"]  # columns that every file begins with
@@ -80,10 +80,13 @@ class Table:
         self._pending, self._top, self._file = {}, None, Written(0, None, 0, 0)
         if is_regular(self.path):
             self._rewrite(step, extent or {})
-        elif os.path.lexists(self.path):
-            log.warning("%s: not a file; set aside as %s", self.path, set_aside(self.path).name)
-        elif extent:
-            log.warning("%s: missing; the rows up to step %d are lost", self.path, extent["last"])
+            return
+        had = [lost(None, extent["last"])] if extent else []
+        if os.path.lexists(self.path):
+            words = ["not a file", *had, f"set aside as {set_aside(self.path).name}"]
+            log.warning("%s: %s", self.path, "; ".join(words))
+        elif extent or (extent is None and step > 0):  # a checkpoint of an older version has none
+            log.warning("%s: missing; %s", self.path, *(had or [lost(None, step)]))
 
     def _write_complete(self) -> None:
         """Write the pending rows; late ones wait, unless they are too many or the file is written anew for others."""
@@ -120,7 +123,8 @@ class Table:
     def _write_at(self, start: int, data: bytes) -> None:
         file = os.open(self.path, os.O_RDWR)
         try:
-            overwrite(file, start, data)
+            with naming(self.path):
+                overwrite(file, start, data)
         finally:
             os.close(file)
 
@@ -133,8 +137,8 @@ class Table:
         rows = (row for row in found or () if until is None or row[0] <= until)
         with replaced(self.path) as part:
             written = write(part, columns, merged(rows, dict(others)))
-            if found and (lost := damage(found, written, extent or {})):
-                log.warning("%s: %s; set aside as %s", self.path, lost, set_aside(self.path).name)
+            if found and (words := damage(found, written, extent or {})):
+                log.warning("%s: %s; set aside as %s", self.path, words, set_aside(self.path).name)
         if not found and self._file.rows:
             log.warning("%s: gone, with %d rows", self.path, self._file.rows)
         self._settle(columns, written)

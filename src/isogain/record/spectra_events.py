@@ -53,6 +53,15 @@ class Spectra:
         found = self._whole(f"{name}/axes", "U")
         return [str(axis) for axis in found.ravel()[:DEPTH]]
 
+    def edges(self, name: str) -> np.ndarray | None:
+        """The bin edges of the histogram of an array's values, rising; None where it has none."""
+        if f"{name}/edges" not in self._members:
+            return None
+        edges = self._whole(f"{name}/edges", "f")
+        if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all():
+            raise Damaged(self.path, f"the edges of {name[:60]} are none")
+        return edges
+
     def steps(self, name: str) -> np.ndarray:
         """The step of every event: (events,)."""
         steps = self._whole(f"{name}/step", "iuf")

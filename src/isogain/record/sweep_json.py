@@ -37,7 +37,10 @@ def enlist(folder: Path, points: Sequence[Point], cluster: str) -> None:
     new = [p._asdict() for p in points if p.folder not in known]
     if not new and there:
         return
-    sweep = json_object(path) if there else _begun(cluster)
+    try:
+        sweep = json_object(path) if there else _begun(cluster)
+    except Damaged as error:
+        raise ConfigError(f"{path}: not the list of a sweep ({error})") from None
     sweep["points"] += new
     folder.mkdir(parents=True, exist_ok=True)
     with replaced(path) as part:

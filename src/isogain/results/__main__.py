@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isogain import tool
+from isogain import streams, tool
 
 if TYPE_CHECKING:
     from isogain.results.study import Study
@@ -106,4 +106,4 @@ def _write(found: "Study", options: argparse.Namespace) -> list[Path]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(streams.exit_code(main))

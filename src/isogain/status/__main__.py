@@ -2,11 +2,10 @@
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 
-from isogain import tool
+from isogain import streams, tool
 from isogain.status import command, shown, sweeps
 from isogain.terminal import tolerate_
 
@@ -60,8 +59,4 @@ def parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except BrokenPipeError:  # `| head` has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    sys.exit(streams.exit_code(main, cut=1))

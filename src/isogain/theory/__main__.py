@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from isogain import tool
+from isogain import streams, tool
 from isogain.theory import figures, meanfield, spectrum
 
 EXAMPLES = (
@@ -113,4 +113,4 @@ def draw(options: argparse.Namespace, q: float, sigma_w: float, sigma_b: float) 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(streams.exit_code(main))
