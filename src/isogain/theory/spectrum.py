@@ -10,9 +10,10 @@ from torch import Tensor
 
 from isogain.theory.gaussian import Phi
 from isogain.theory.grids import Number, each
-from isogain.theory.law import Spectrum, Weights, s1
+from isogain.theory.law import Spectrum
 from isogain.theory.moments import mu as moment
 from isogain.theory.moments import slope_spread
+from isogain.theory.transform import Weights, s1
 
 __all__ = ["Spectrum", "Weights", "atoms", "density", "moments", "s2_max"]
 PIECE = 512  # values of s at once: more fall out of a CPU's cache

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from isogain.theory.slopes import Slopes
 
+GAP = 1e-5  # the bulk keeps off an atom; nearer than this only rounding would be seen
 ABOVE, BELOW = 1e-9, 1e-7  # probabilities that are left out at either end
 HOLE = 1e-11  # a probability that is rounding
 PROBES = 200
@@ -22,11 +23,14 @@ class Law(Protocol):
 
     slopes: Slopes
     depth: int
+    log_scale: float  # log s² where all slopes are the largest
     width: float  # of log s², by its order of magnitude, at most 1
-    orthogonal: bool
+    one: bool  # orthogonal layer
     bulk: float  # the probability that is no atom's
 
     def bulk_above(self, log_s: Tensor) -> Tensor: ...
+    def log_density(self, log_s: Tensor) -> Tensor: ...
+    def log_atoms(self) -> dict[float, float]: ...
     def log_max(self) -> float: ...
 
 
@@ -34,13 +38,36 @@ def nodes(law: Law, points: int, least: float) -> tuple[Tensor, Tensor]:
     """log s >= `least`, ascending, and weights to integrate over log s; twice (points,).
 
     Chebyshev's on each piece between the ends, gaps, jumps and poles of the density: the trapezoidal rule over
-    their angle is exact to many digits even where the density grows or falls like a root.
+    their angle is exact to many digits even where the density grows or falls like a root. Of one orthogonal layer,
+    whose density has poles of any power, Gauss–Legendre's of its slopes in z.
     """
+    if law.one and law.bulk > ABOVE:
+        return _slopes(law, points, least)
     edge, ends = law.log_max() / 2, pieces(law, least)
     shares = [len(part) for part in torch.arange(points).tensor_split(len(ends))]
     found = [_chebyshev(*end, n) for end, n in zip(reversed(ends), shares, strict=True)]
     u, weight = (torch.cat(column) for column in zip(*found, strict=True))
     return edge - u.exp(), weight * u.exp()
+
+
+def _slopes(law: Law, points: int, least: float) -> tuple[Tensor, Tensor]:
+    """As `nodes`, of one orthogonal layer: a node's weight is its probability over the density there, however high."""
+    fall, mass = law.slopes.rule(points)
+    fall, order = fall.sort(descending=True)
+    log_s, mass = (law.log_scale - fall) / 2, mass[order]
+    log_s = log_s.clamp_min(max(least, log_s[log_s.isfinite()].min().item()))
+    for (
+        atom
+    ) in law.log_atoms():  # what is as near to it as the density does not reach stands beside it
+        off = log_s - atom
+        log_s = torch.where(off.abs() < GAP, atom + GAP * off.sign(), log_s)
+    log_s, order = log_s.sort()
+    density, mass = law.log_density(log_s), mass[order]
+    none, some = (density <= 0).nonzero()[:, 0], (density > 0).nonzero()[:, 0]
+    if len(none) and len(some):
+        nearest = some[(log_s[none, None] - log_s[some]).abs().argmin(-1)]
+        mass = mass.index_add(0, nearest, mass[none])
+    return log_s, torch.where(density > 0, mass / density, 0)
 
 
 def pieces(law: Law, least: float) -> list[tuple[float, float]]:
@@ -72,9 +99,6 @@ def _probes(law: Law, edge: float, least: float) -> Tensor:
 
 def _cuts(law: Law, edge: float, u: Tensor, mass: Tensor) -> list[float]:
     """The inner places where the density may not be smooth."""
-    if law.depth == 1 and law.orthogonal:
-        fall = law.slopes.turns()
-        return (fall[fall > 0] / 2).log().tolist()
     flat = (mass.diff() < HOLE) & (mass[1:] > BELOW) & (mass[:-1] < law.bulk - BELOW)
     begins = (flat & ~flat.roll(1)).nonzero()[:, 0]
     ends = (flat & ~flat.roll(-1)).nonzero()[:, 0] + 1
