@@ -13,13 +13,21 @@ STUDY := a_gradients/study a_gradients/rnn b_depth/study c_isometry/study c_isom
 	sokol_fisher/study sokol_fisher/training sokol_manifold/study sokol_manifold/slower sokol_manifold/largest
 SENTIMENT ?= data
 
-.PHONY: train test test-slurm bench lint study
+.PHONY: train test test-slow test-all test-slurm bench lint study
 
 train: $(READY)
 	@$(VENV)/bin/python train.py $(ARGS)
 
+PYTEST := $(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile
+
 test: $(READY)
-	@$(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile
+	@$(PYTEST) -m "not slow"
+
+# what takes longer than ten seconds a case: whole trainings, kills, every command of the pages
+test-slow: $(READY)
+	@$(PYTEST) -m slow
+
+test-all: test test-slow
 
 # needs root: starts a SLURM of its own (tests/slurm/up), and stops it
 test-slurm: $(READY)
