@@ -1,4 +1,4 @@
-"""What the theory costs on one core: a phase diagram of 100 × 100 points, and densities of 400 points.
+"""What the theory costs on one core: a phase diagram of 100 × 100 points, grids of 400 points and the densities there.
 
 python benchmarks/theory.py [--rounds 5]
 """
@@ -48,8 +48,12 @@ def main() -> None:
     for phi, q, depth, weights in LAWS:
         law = Spectrum(phi, q, critical(phi, q)[0], depth, weights)
         s = law.grid(400)[0]
-        took = seconds(lambda law=law, s=s: law.density(s), rounds)
-        print(f"{f'density, {phi}, q* {q:g}, L {depth}, {weights}':<44}{took:6.2f} s")
+        name = f"{phi}, q* {q:g}, L {depth}, {weights}"
+        for what, call in {
+            "grid": law.grid,
+            "density": lambda law=law, s=s: law.density(s),
+        }.items():
+            print(f"{f'{what}, {name}':<44}{seconds(call, rounds):6.2f} s")
 
 
 if __name__ == "__main__":

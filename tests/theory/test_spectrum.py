@@ -248,7 +248,7 @@ def test_bad_input_is_told(call, reason):
         call()
 
 
-WIDE = [  # narrow laws, one layer, tails beyond float64, slopes that underflow, gaps and poles
+WIDE = [  # narrow laws, one layer, tails beyond float64, slopes that underflow or turn, gaps and poles
     ("tanh", 1e-6, 1, "orthogonal"),
     ("tanh", 1e-4, 1, "orthogonal"),
     ("tanh", 1e-6, 200, "orthogonal"),
@@ -261,6 +261,14 @@ WIDE = [  # narrow laws, one layer, tails beyond float64, slopes that underflow,
     ("linear", 1.0, 200, "gaussian"),
     ("relu", 1.0, 200, "orthogonal"),
     (torch.nn.functional.silu, 0.5, 2, "gaussian"),
+    (torch.nn.functional.gelu, 1.0, 1, "orthogonal"),
+    (torch.nn.functional.gelu, 8.0, 1, "orthogonal"),
+    (torch.nn.functional.silu, 1e-4, 1, "orthogonal"),
+    (torch.nn.functional.softplus, 40.0, 1, "orthogonal"),
+    (torch.nn.functional.selu, 40.0, 1, "orthogonal"),
+    (torch.nn.functional.selu, 0.01, 2, "orthogonal"),
+    (lambda x: torch.nn.functional.leaky_relu(x, 0.1), 1.0, 2, "orthogonal"),
+    (lambda x: torch.nn.functional.leaky_relu(x, 0.1), 1.0, 3, "orthogonal"),
 ]
 
 

@@ -79,8 +79,12 @@ class Spectrum(Transform):
         for value, mass in self.slopes.atoms.items():
             mass = 1 - self.depth * (1 - mass) if value else mass
             if mass > 1e-12 and (self.orthogonal or not value):
-                found[self.depth / 2 * (self.log_gain + log(value))] = mass
+                found[self.power(value)] = mass
         return found
+
+    def power(self, d: float) -> float:
+        """log s where every layer has the squared slope d."""
+        return self.depth / 2 * (self.log_gain + log(d))
 
     def _from_atoms(self, offset: Tensor) -> list[tuple[Tensor, float]]:
         """z/a − 1 of each atom a > 0 of s², and its probability."""
@@ -92,7 +96,7 @@ class Spectrum(Transform):
         """s that hold the bulk but 1e-9 above and 1e-7 below, ascending, and weights to integrate over s; (points,).
 
         What lies below 1e-300 counts at the least s, so that E f(s) is right for every f that is continuous at 0;
-        `log_grid` has it where it lies. Raises ValueError where all of the law is there.
+        `log_grid` has it where it lies. These weights, not the trapezoidal rule: the density may have poles. Raises ValueError where all of the law is there.
         """
         if self.log_max() / 2 < LEAST:
             raise ValueError(
@@ -100,7 +104,7 @@ class Spectrum(Transform):
             )
         log_s, weight = support.nodes(self, points, LEAST)
         weight = weight * log_s.exp()
-        rest = self.bulk - self.bulk_above(log_s[:1])
+        rest = self.bulk - self.bulk_above(torch.full_like(log_s[:1], LEAST))
         density = self.density(log_s[:1].exp())
         if rest > support.BELOW and density > 0 and not self.one:  # whose nodes hold all of it
             weight[:1] += rest / density

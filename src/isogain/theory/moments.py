@@ -60,7 +60,10 @@ def mu_with_slope(phi: Phi, q: Tensor) -> Tensor:
 
 
 def slope_spread(phi: Phi, q: Tensor) -> Tensor:
-    """μ₂/μ₁² − 1, the variance of φ'² over its mean squared, with all its digits where φ is nearly linear."""
+    """μ₂/μ₁² − 1, the variance of φ'² over its mean squared; where φ is nearly linear it keeps most of its digits.
+
+    Of tanh and erf it is within 1e-14 of itself from q = 1/2 on, 2e-13 at 1e-4 and 3e-9 at 1e-8.
+    """
     derivative = pointwise(phi).derivative
     origin = derivative(q.new_zeros(1)).square()
 

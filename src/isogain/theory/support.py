@@ -13,9 +13,15 @@ from isogain.theory.slopes import Slopes
 
 GAP = 1e-5  # the bulk keeps off an atom; nearer than this only rounding would be seen
 ABOVE, BELOW = 1e-9, 1e-7  # probabilities that are left out at either end
+SMALL = 1e-6  # a probability that no piece of the bulk is made for
 HOLE = 1e-11  # a probability that is rounding
+POLE = 0.2  # of L(1 − p): at 1 an atom of the slopes leaves a pole, no atom; near it a peak
 PROBES = 200
-SECTIONS, ZOOMS = 32, 3  # of the interval between two probes: 3e-5 of it
+SECTIONS = 32  # of the interval between two probes
+LEAST_ZOOMS, ZOOMS = (
+    3,
+    10,
+)  # to 3e-5 of it, or on until no more than ABOVE lies between: beside a pole much does
 
 
 class Law(Protocol):
@@ -31,13 +37,14 @@ class Law(Protocol):
     def bulk_above(self, log_s: Tensor) -> Tensor: ...
     def log_density(self, log_s: Tensor) -> Tensor: ...
     def log_atoms(self) -> dict[float, float]: ...
+    def power(self, d: float) -> float: ...
     def log_max(self) -> float: ...
 
 
 def nodes(law: Law, points: int, least: float) -> tuple[Tensor, Tensor]:
     """log s >= `least`, ascending, and weights to integrate over log s; twice (points,).
 
-    Chebyshev's on each piece between the ends, gaps, jumps and poles of the density: the trapezoidal rule over
+    Chebyshev's on each piece between the ends, gaps, jumps and poles of the density: the midpoint rule over
     their angle is exact to many digits even where the density grows or falls like a root. Of one orthogonal layer,
     whose density has poles of any power, Gauss–Legendre's of its slopes in z.
     """
@@ -98,12 +105,15 @@ def _probes(law: Law, edge: float, least: float) -> Tensor:
 
 
 def _cuts(law: Law, edge: float, u: Tensor, mass: Tensor) -> list[float]:
-    """The inner places where the density may not be smooth."""
+    """The inner places where the density may not be smooth: gaps, and poles where an atom has just vanished."""
     flat = (mass.diff() < HOLE) & (mass[1:] > BELOW) & (mass[:-1] < law.bulk - BELOW)
     begins = (flat & ~flat.roll(1)).nonzero()[:, 0]
     ends = (flat & ~flat.roll(-1)).nonzero()[:, 0] + 1
     level = mass[begins]
+    slopes = law.slopes.atoms.items() if law.orthogonal else ()
+    poles = [law.power(d) for d, mass in slopes if d and abs(law.depth * (1 - mass) - 1) < POLE]
     return [
+        *(math.log(edge - at) for at in poles if at < edge),
         *_passed(law, edge, u[begins - 1], u[begins], level - HOLE),
         *_passed(law, edge, u[ends], u[ends + 1], level + HOLE),
     ]
@@ -112,20 +122,24 @@ def _cuts(law: Law, edge: float, u: Tensor, mass: Tensor) -> list[float]:
 def _passed(law: Law, edge: float, low: Tensor, high: Tensor, level: Tensor) -> list[float]:
     """Where the probability above passes `level`, between places; (k,) each."""
     share = torch.linspace(0, 1, SECTIONS + 1, dtype=torch.float64)
-    for _ in range(ZOOMS if len(level) else 0):
+    for zoom in range(ZOOMS if len(level) else 0):
         u = low[:, None] + (high - low)[:, None] * share
-        mass = law.bulk_above(edge - u[:, 1:-1].exp().flatten()).view(len(u), -1)
-        i = (mass < level[:, None]).sum(-1, keepdim=True)
+        mass = law.bulk_above(edge - u.exp().flatten()).view(len(u), -1)
+        i = (mass[:, 1:-1] < level[:, None]).sum(-1, keepdim=True)
         low, high = u.gather(1, i)[:, 0], u.gather(1, i + 1)[:, 0]
+        between = mass.gather(1, i + 1) - mass.gather(1, i)
+        if zoom + 1 >= LEAST_ZOOMS and between.max() < ABOVE:
+            break
     return low.tolist()
 
 
 def _holds(law: Law, edge: float, a: float, b: float) -> bool:
     above, below = law.bulk_above(edge - torch.tensor([a, b], dtype=torch.float64).exp())
-    return (below - above).item() > ABOVE / 10
+    return (below - above).item() > SMALL
 
 
 def _chebyshev(top: float, bottom: float, points: int) -> tuple[Tensor, Tensor]:
-    angle = torch.linspace(0, math.pi, points, dtype=torch.float64)
+    """Of the first kind, inside the ends: at a pole the probability of the outermost angles is not 0."""
+    angle = (torch.arange(points, dtype=torch.float64) + 0.5) * math.pi / points
     u = bottom + (top - bottom) * (1 - angle.cos()) / 2
-    return u, (bottom - top) / 2 * angle.sin() * math.pi / max(points - 1, 1)
+    return u, (bottom - top) / 2 * angle.sin() * math.pi / points
