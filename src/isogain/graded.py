@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
+from isogain.graded_error import GradedError
 from isogain.graded_spectrum import MARGIN, SPAN, spectrum_of_rows
 
 GROUP = 32  # factors multiplied out before a QR decomposition, at most
@@ -33,7 +34,7 @@ class Graded:
         self.n, self.values, self.size, self.resolved = n, r, 4, resolved
         self.frame = frame
         self.s, self.t = frame.new_zeros(r), torch.eye(r, dtype=frame.dtype)
-        self.losses: list[tuple[Tensor, float]] = []  # s after a group, and what the group has lost
+        self.moved = GradedError(r)
 
     def absorb(
         self, b: Tensor, probed: Tensor, count: int, factors: Callable[[], Iterable[Factor]]
@@ -61,18 +62,8 @@ class Graded:
         return out
 
     def error(self) -> float:
-        """About the largest error of a logarithm, in nats: what every group has lost, as it has been amplified since.
-
-        A group makes B (I + E) of B. Of that, what turns direction i towards a j > i of later growth grows with it, by
-        as much as s_i − s_j has fallen until now.
-        """
-        total = 0.0
-        for s, loss in self.losses:
-            r = min(len(s), len(self.s))
-            fallen = s[:r] - self.s[:r]
-            most = (fallen.cummax(0).values - fallen).max().item() if r else 0.0
-            total += loss * math.exp(min(most, SPAN))
-        return total
+        """About the largest error of a logarithm, in nats."""
+        return self.moved.of(self.t)
 
     def _product(self, s: Tensor | None, a: Tensor | None) -> tuple[Tensor, Tensor]:
         """A diag(eˢ) by the frame and by frame · probes, as they are."""
@@ -95,7 +86,7 @@ class Graded:
             loss = _loss(q, r, b, probed)
             self.frame = q
             self._multiply_sorted(r)
-            self.losses.append((self.s, loss))
+            self.moved.carry_(r, loss, self.s)
         return least
 
     def _step(self, s: Tensor | None, a: Tensor | None) -> None:
@@ -151,7 +142,7 @@ class Graded:
             loss = _loss(q, r, b[order], probed[order])
         self.frame = torch.empty_like(q).index_copy_(0, order, q)[:, kept]
         self._multiply(r[kept])
-        self.losses.append((self.s, loss))
+        self.moved.carry_(r[kept], loss, self.s)
 
     def _multiply(self, r: Tensor) -> None:
         """diag(eˢ) T becomes R diag(eˢ) T, each row scaled by its own largest term."""

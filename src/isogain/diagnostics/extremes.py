@@ -20,7 +20,8 @@ def jacobian_extremes(net: Network, x: Tensor, steps: int = 32) -> Tensor:
     """log of the largest singular value of ∂h_L/∂h_0, from below, and of the least, from above; (B, 2).
 
     They are those of UᵀJ, whose singular values lie within J's for any orthonormal U (n, k), here the left Lanczos
-    vectors, and are measured as `jacobian_spectra` measures: of any size, −inf only where J is singular. `steps`
+    vectors, and are measured as `jacobian_spectra` measures: of any size, −inf only where J is singular, NaN where
+    31 digits do not decide. `steps`
     products with J and twice as many with Jᵀ. The largest has converged long before the least, which is a bound and
     no more; with `steps` >= n both are values. Golub and Kahan 1965; Horn and Johnson 2013, corollary 4.3.37.
     """

@@ -51,8 +51,9 @@ def jacobian_spectra(net: Network, x: Tensor, starts: Sequence[int] = (0,)) -> S
 
     To 1e-3 nats (1e-6 of a network in float64) along the trajectory that float64 computes of the network's own weights:
     a plain product in the network's precision, and for the examples that are too ill-conditioned for it, at the end or
-    on the way, graded QR decompositions in float64 (see `products`). Raises torch.linalg.LinAlgError where a Jacobian
-    is not finite.
+    on the way, graded QR decompositions in float64 (see `products`), or in twice its digits. NaN, all of a Jacobian,
+    where these do not decide it: a long power of one large Jordan block. Raises torch.linalg.LinAlgError where a
+    Jacobian is not finite.
     """
     dtype, net, hs, x = precise(net, x)
     with torch.no_grad():
@@ -95,7 +96,7 @@ def _within_range(net: Network, hs: list[Tensor], x: Tensor, dtype: torch.dtype)
 
 
 def factor_spectra(net: Network, x: Tensor, at: Sequence[int]) -> Tensor:
-    """log σ(∂h_{l+1}/∂h_l), descending, for every l in `at`, in float64; (B, S, n)."""
+    """log σ(∂h_{l+1}/∂h_l), descending, for every l in `at`, in float64; (B, S, n). NaN as in `jacobian_spectra`."""
     dtype, net, hs, x = precise(net, x)
     with torch.no_grad():
         found = [
