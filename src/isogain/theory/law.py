@@ -96,7 +96,8 @@ class Spectrum(Transform):
         """s that hold the bulk but 1e-9 above and 1e-7 below, ascending, and weights to integrate over s; (points,).
 
         What lies below 1e-300 counts at the least s, so that E f(s) is right for every f that is continuous at 0;
-        `log_grid` has it where it lies. These weights, not the trapezoidal rule: the density may have poles. Raises ValueError where all of the law is there.
+        `log_grid` has it where it lies. The trapezoidal rule over s would be wrong: the density may have poles.
+        Raises ValueError where all of the law is below 1e-300.
         """
         if self.log_max() / 2 < LEAST:
             raise ValueError(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from isogain.theory import poles
 from isogain.theory.gaussian import LEGENDRE, Phi, legendre, nodes, panels, pointwise
 
 PARTS, CUTS = 8, 20  # of a panel that a pole is near: into as many, as many times
@@ -66,12 +67,12 @@ class Slopes:
         A panel is cut where η + fall comes as near to 0 as half its spread, so that all digits stay down to
         the real axis.
         """
-        m, one_m, imag, turn, turn_imag = self._expect(_transforms, eta)
+        m, one_m, imag, turn, turn_imag = self._expect(poles.transforms, eta)
         return torch.complex(m, imag), torch.complex(one_m, imag), torch.complex(turn, turn_imag)
 
     def angle(self, eta: Tensor) -> Tensor:
         """E arg(w − d), π at small w and 0 at large; (m,) -> (m,)."""
-        return self._expect(_angle, eta)[0]
+        return self._expect(poles.angle, eta)[0]
 
     def rule(self, points: int) -> tuple[Tensor, Tensor]:
         """`fall` where it is no atom and its probability, at nodes of |z| < 6.2; twice (points,).
@@ -190,25 +191,3 @@ def _near(eta: Tensor, fall: Tensor, finest: float) -> Tensor:
 def _far(values: Tensor, weight: Tensor, near: Tensor) -> Tensor:
     """The expectation over each panel, 0 on those that are near."""
     return torch.where(near, 0, (values * weight).sum(-1))
-
-
-def _excess(eta: Tensor, fall: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Real and imaginary parts of w/d = exp(η + fall) and of w/d − 1, with all digits near 0."""
-    x = (eta.real + fall).clamp_max(300)
-    cosine, sine, grows = eta.imag.cos(), eta.imag.sin(), x.exp()
-    imag = grows * sine
-    return grows * cosine, imag, x.expm1() * cosine - 2 * (eta.imag / 2).sin().square(), imag
-
-
-def _transforms(eta: Tensor, fall: Tensor) -> list[Tensor]:
-    """p = d/(w − d) and 1 + p, whose imaginary parts are the same, and dp/dη = −p (1 + p)."""
-    up, up_imag, off, off_imag = _excess(eta, fall)
-    square = off.square() + off_imag.square()
-    p, imag = off / square, -off_imag / square
-    one_p = (up * off + up_imag * off_imag) / square
-    return [p, one_p, imag, imag.square() - p * one_p, -imag * (p + one_p)]
-
-
-def _angle(eta: Tensor, fall: Tensor) -> list[Tensor]:
-    *_, off, imag = _excess(eta, fall)
-    return [torch.atan2(imag, off)]
