@@ -63,7 +63,7 @@ class Graded:
 
     def error(self) -> float:
         """About the largest error of a logarithm, in nats."""
-        return self.moved.of(self.t)
+        return self.moved.size()
 
     def _product(self, s: Tensor | None, a: Tensor | None) -> tuple[Tensor, Tensor]:
         """A diag(eˢ) by the frame and by frame · probes, as they are."""

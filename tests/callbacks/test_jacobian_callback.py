@@ -6,6 +6,7 @@ import torch
 from runs import metrics
 from toys import Toy, fitted, learner
 
+from isogain.callbacks import jacobian
 from isogain.callbacks.jacobian import (
     AT_START,
     EDGES,
@@ -103,6 +104,32 @@ def test_a_network_that_is_not_finite_is_no_reason_to_stop(tmp_path, caplog):
     callback._measure_once(_Standing(Toy()), model)
     callback._measure_once(_Standing(Toy(), step=1), model)
     assert len(caplog.records) == 1 and "JacobianSpectrum at step 0: " in caplog.text
+
+
+@pytest.mark.parametrize("largest", [2048, 1])
+def test_an_example_that_cannot_be_resolved_is_named_and_left_out(
+    tmp_path, caplog, monkeypatch, largest
+):
+    spectra, extremes = jacobian.jacobian_spectra, jacobian.jacobian_extremes
+
+    def without_the_second(found):
+        found[1] = torch.nan
+        return found
+
+    def of_spectra(*given):
+        found = spectra(*given)
+        return found._replace(logs=without_the_second(found.logs))
+
+    monkeypatch.setattr(jacobian, "jacobian_spectra", of_spectra)
+    monkeypatch.setattr(jacobian, "jacobian_extremes", lambda *x: without_the_second(extremes(*x)))
+    data, model = Toy(), learner()
+    fitted(tmp_path, [JacobianSpectrum(2, 3, largest=largest)], data, model, max_epochs=1)
+    logs = jacobian_spectrum(model.net, data.x[:3])[[0, 2]]
+    row = metrics(tmp_path)[-1]
+    assert float(row["jacobian/log_max"]) == pytest.approx(logs.max().item(), abs=1e-5)
+    assert float(row["jacobian/log_min"]) == pytest.approx(logs.min().item(), abs=1e-5)
+    assert float(row["jacobian/unresolved"]) == model.metrics["jacobian/unresolved"] == 1 / 3
+    assert caplog.text.count("of example 1 depend on more than the 31st digit") == 1
 
 
 class _Standing:

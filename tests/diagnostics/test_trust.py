@@ -7,7 +7,7 @@ import pytest
 import torch
 from cases import randn
 
-from isogain.diagnostics import jacobian_spectra
+from isogain.diagnostics import jacobian_extremes, jacobian_spectra
 from isogain.double_double import DoubleDouble, qr
 from isogain.graded import rotation
 from isogain.graded_double import GradedDouble
@@ -68,14 +68,36 @@ def test_a_periodic_recurrence_far_from_normal_is_right_in_every_logarithm(n, le
     torch.testing.assert_close(found, expected, rtol=0, atol=ATOL[dtype])
 
 
-@pytest.mark.slow
-def test_a_product_that_no_precision_at_hand_resolves_is_refused():
-    """(I + N)³⁰⁰ of one Jordan block of 40: the 40th root of a rounding error moves its eigenvalues."""
-    net = RNN(1, 2, 300, 40, activation="linear")
+def jordan(n, length, a=1.0, **options):
+    """h_t = φ((I + aN) h_{t−1} + x_t) of one Jordan block."""
+    net = RNN(1, 2, length, n, **options)
     with torch.no_grad():
-        net.recurrent[0] = torch.eye(40) + torch.diag(torch.ones(39), 1)
-    with pytest.raises(torch.linalg.LinAlgError, match="31st digit"):
-        jacobian_spectra(net, torch.randn(1, 300, 1))
+        net.recurrent[0] = torch.eye(n) + a * torch.diag(torch.ones(n - 1), 1)
+        net.input[0].weight.fill_(1)
+    return net
+
+
+@pytest.mark.parametrize(
+    ("n", "length", "a"),
+    [(12, 300, 1.0), (20, 100, 0.5), pytest.param(32, 100, 0.5, marks=pytest.mark.slow)],
+)
+@pytest.mark.parametrize("dtype", ATOL)
+def test_powers_of_a_jordan_block_are_right_though_nothing_grows_or_shrinks(n, length, a, dtype):
+    net = jordan(n, length, a, activation="linear").to(dtype)
+    found = jacobian_spectra(net, torch.randn(1, length, 1, dtype=dtype)).logs[0, 0]
+    expected = exact([net.recurrent.detach()[0]] * length, 200)
+    torch.testing.assert_close(found, expected, rtol=0, atol=ATOL[dtype])
+
+
+def test_an_example_that_no_precision_at_hand_resolves_is_nan_and_the_others_are_measured():
+    """(I + N)²⁰⁰ of one Jordan block of 24: the 24th root of a rounding error moves its eigenvalues."""
+    net, x = jordan(24, 200, activation="relu"), torch.ones(2, 200, 1)
+    x[1] = -1  # no unit is active
+    found = jacobian_spectra(net, x, (0, 197))
+    assert found.logs[0, 0].isnan().all() and (found.logs[1] == -math.inf).all()
+    third = exact([net.recurrent.detach()[0]] * 3, 60)
+    torch.testing.assert_close(found.logs[0, 1], third, rtol=0, atol=1e-3)
+    assert jacobian_extremes(net, x, 24).isnan().all(1).tolist() == [True, False]
 
 
 @pytest.mark.parametrize("length", [3, 100])

@@ -88,6 +88,7 @@ def _heat_map(arrays: Spectra, name: str) -> dict[str, Any]:
 
 def _floored(values: np.ndarray) -> np.ndarray:
     flat = values.ravel().astype(float)
+    flat = flat[~np.isnan(flat)]  # of examples that could not be resolved
     return np.where(np.isfinite(flat), np.maximum(flat, FLOOR), FLOOR)
 
 

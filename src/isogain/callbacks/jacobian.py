@@ -1,5 +1,7 @@
 """Singular values of the input-output Jacobian ∂h_L/∂h_0 over training."""
 
+import logging
+
 import numpy as np
 import pytorch_lightning as pl
 from torch import Tensor
@@ -12,6 +14,8 @@ from isogain.models.base import Network
 from isogain.ranges import at_least
 from isogain.record.logger import Spectrum, record
 
+log = logging.getLogger(__name__)
+
 EDGES = np.geomspace(1e-6, 1e3, 65)  # 64 bins, an equal ratio each
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 KEPT = (
@@ -22,6 +26,7 @@ KEPT = (
     "exact",
     "limit",
     "matrix_free",
+    "unresolved",
     "q05",
     "q50",
     "q95",
@@ -41,7 +46,8 @@ class JacobianSpectrum(Diagnostic):
     `log_max`, `log_min` and `log_condition` (natural; the latter and `condition` are medians over examples).
     Exact zeros make `log_min` and `condition` absent; `resolved` is the share of the others, `exact` that of the
     examples measured exactly: those of which the plain product has a condition number above `limit`, or has lost
-    digits on the way. `at_start` repeats some of the first measurement in the summary.
+    digits on the way. `at_start` repeats some of the first measurement in the summary. Examples whose values depend on
+    more digits than are at hand are named in the log and left out: their share is `unresolved`, where there are any.
 
     `spans` more, from as many l on, are in `jacobian/by_start`: log σ(∂h_L/∂h_l), of the l in `jacobian/starts`.
     Of a state larger than `largest` only `log_max` and, as a bound, `log_min` are measured, without forming the
@@ -71,7 +77,8 @@ class JacobianSpectrum(Diagnostic):
         found = jacobian_spectra(learner.net, x, starts)
         logs = found.logs[:, 0].numpy()
         used = {"exact": found.exact[:, 0].double().mean().item(), "limit": found.limit}
-        values = statistics(logs) | used
+        known, unresolved = self._known(trainer, logs)
+        values = (statistics(known) if len(known) else {}) | used | unresolved
         arrays = {
             "spectrum": Spectrum(np.exp(logs), EDGES, ("example", "value")),
             "log_spectrum": Spectrum(logs, axes=("example", "value")),
@@ -83,10 +90,25 @@ class JacobianSpectrum(Diagnostic):
         self._record(trainer, learner, values, arrays)
 
     def _extremes(self, trainer: pl.Trainer, learner: Learner, x: Tensor) -> None:
-        largest, least = jacobian_extremes(learner.net, x).T
-        values = {"log_max": largest.max().item(), "log_min": least.min().item()}
-        finite = {name: value for name, value in values.items() if np.isfinite(value)}
-        self._record(trainer, learner, finite | {"matrix_free": 1.0}, {})
+        known, unresolved = self._known(trainer, jacobian_extremes(learner.net, x).numpy())
+        values = {"log_max": known[:, 0].max(), "log_min": known[:, 1].min()} if len(known) else {}
+        finite = {name: float(value) for name, value in values.items() if np.isfinite(value)}
+        self._record(trainer, learner, finite | {"matrix_free": 1.0} | unresolved, {})
+
+    def _known(self, trainer: pl.Trainer, logs: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
+        """The examples without NaN, and the share of the others, which are named in the log once a run."""
+        unknown = np.isnan(logs).any(1)
+        if not unknown.any():
+            return logs, {}
+        if not self._warned:
+            log.warning(
+                "JacobianSpectrum at step %d: the singular values of example %s depend on more than the 31st digit of "
+                "the network's factors and are left out",
+                trainer.global_step,
+                ", ".join(map(str, unknown.nonzero()[0])),
+            )
+        self._warned = True
+        return logs[~unknown], {"unresolved": float(unknown.mean())}
 
     def _record(
         self,

@@ -92,7 +92,8 @@ def _at_start(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         raise KeyError(f"{folder}: jacobian/spectrum was not measured")
     if s is None:
         raise ValueError(f"{folder}: the Jacobian was not measured at step 0")
-    if not np.isfinite(s).all():
+    s = s[~np.isnan(s)]  # of examples that could not be resolved
+    if not len(s) or not np.isfinite(s).all():
         raise ValueError(f"{folder}: its Jacobian at step 0 is not finite")
     return s, curve, atoms
 
