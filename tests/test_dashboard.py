@@ -125,7 +125,7 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
     monkeypatch.setitem(sys.modules, "wandb_workspaces.workspaces", None)
     assert dashboard.main(["--project", "P"]) == 1
-    assert "isogain[dashboard]" in capsys.readouterr().err
+    assert "pip install -e '.[dashboard]'" in capsys.readouterr().err
 
 
 def test_the_key_is_in_no_file_of_a_run_and_on_no_page(run, monkeypatch, tmp_path):

@@ -21,7 +21,7 @@ def raising(error):
         (UserError("a: no such\nfolder"), "error: a: no such folder"),
         (ValueError("no run"), "error: no run"),
         (KeyError("acc: no run has it"), "error: acc: no run has it"),
-        (ModuleNotFoundError(name="pandas"), "error: pandas is missing: pip install 'isogain[x]'"),
+        (ModuleNotFoundError(name="pandas"), "error: pandas is missing: pip install -e '.[x]'"),
         (OSError(errno.ENOSPC, "No space", "a.png"), "error: a.png: No space"),
         (OSError("odd"), "error: odd"),
     ],

@@ -116,7 +116,7 @@ def test_more_threads_than_cores_are_refused(computer):
     ("overrides", "line"),
     [
         ((STOP % "nope",), "callbacks.stop.monitor=nope: no such metric; there is val/loss"),
-        ((STOP % "val/acc",), "callbacks.stop.monitor=val/acc: no such metric; there is val/loss"),
+        ((STOP % "val/acc,mode:max",), "callbacks.stop.monitor=val/acc: no such metric; there is val/loss"),
         ((STOP % "val/loss", "trainer.limit_val_batches=0"), "callbacks.stop.monitor=val/loss: no such"),
         ((STOP % "val/loss", "trainer.check_val_every_n_epoch=11"), "callbacks.stop.monitor=val/loss: no such metric"),
         (("callbacks.learning_time.metric=val/acc", "callbacks.learning_time.at=[0.5]"), "callbacks.learning_t"),
@@ -131,7 +131,7 @@ def test_more_threads_than_cores_are_refused(computer):
         (("+trainer.min_epochs=11",), "trainer.min_epochs=11: more than trainer.max_epochs=10"),
         (("trainer.limit_train_batches=0.001",), "trainer.limit_train_batches=0.001: less than one batch of 6"),
         (("trainer.limit_test_batches=0.01",), "trainer.limit_test_batches=0.01: less than one batch of"),
-        (("trainer.precision=16-mixed",), "trainer.precision=16-mixed: not on a CPU"),
+        (("trainer.precision=16-mixed",), "trainer.precision=16-mixed: this accelerator cannot"),
         (("+callbacks.a={_target_:builtins.dict}",), "callbacks.a: must be a callback"),
         ((STOP.replace("EarlyStopping,monitor:%s", "BatchSizeFinder"),), "callbacks.stop: BatchSizeFinder needs"),
     ],

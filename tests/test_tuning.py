@@ -147,7 +147,7 @@ def test_the_best_of_losses_is_the_least(losses):
     assert tuning.opened(str(losses / "study.db"), "minimize").best_value == best["value"]
 
 
-@pytest.mark.parametrize("options", [(*ADDING, "objective=val/loss"), ("objective=test/loss",)])
+@pytest.mark.parametrize("options", [(*ADDING, "objective=val/loss"), ("objective=train/loss",)])
 def test_a_direction_that_takes_the_worst_for_the_best_is_refused(tmp_path, options):
     with pytest.raises(UserError, match="^hydra.sweeper.direction=maximize: the best .*/loss is"):
         sweep(tmp_path / "lr", *options, "hydra.sweeper.direction=maximize")

@@ -96,7 +96,7 @@ def saved(project: str, entity: str | None, name: str) -> str:
         import wandb
         import wandb_workspaces.workspaces  # noqa: F401 - only to see that it is there
     except ModuleNotFoundError as error:
-        raise UserError(f"no {error.name}: pip install 'isogain[dashboard]'") from None
+        raise UserError(f"no {error.name}: pip install -e '.[dashboard]'") from None
     wandb.setup(wandb.Settings(silent=True))
     try:
         api = wandb.Api(

@@ -17,7 +17,7 @@ from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from isogain.errors import UserError
+from isogain.errors import ConfigError, UserError
 
 log = logging.getLogger(__name__)
 QUIET = 2.0  # seconds between two words about how far it is
@@ -30,28 +30,34 @@ def refusals(
     groups: set[str],
     here: bool,
     shared: bool = False,
+    begun: bool = False,
 ) -> Iterator[tuple[int, Exception]]:
     """(number, error) of every point that could not run; nothing is read or written.
 
     `groups` are the keys that choose a file of the config. `here`: the points run on this machine, so that what it
-    has, memory and devices, counts too. `shared`: all in one process.
+    has, memory and devices, counts too. `shared`: all in one process. `begun`: an earlier call accepted the options.
     """
-    from isogain.config import parts  # torch and Lightning wait until there is a grid to check
-    from isogain.launch import quieten
+    from isogain.config import parts, resolved  # torch and Lightning wait for a grid to check
+    from isogain.launch import idle_options, quieten
     from isogain.rehearsal import rehearse
 
     quieten()
     composed, known, told = Composed(compose, groups), {}, time.monotonic()
+    idle = idle_options.OfPoints()
     for number, overrides in enumerate(points):
         try:
             config = composed(overrides)
             config.out, config.resume = "checked", False  # a point has its folder later
-            rehearse(**parts(config, known), here=here, shared=shared)
+            built = parts(config, known)
+            rehearse(**built, here=here, shared=shared)
+            idle.add(number, resolved(config), overrides, built["data"])
         except (UserError, HydraException, OmegaConfBaseException) as error:
             yield number, error
         if time.monotonic() - told > QUIET:
             told = time.monotonic()
             log.info("checking the points: %d of %d", number + 1, len(points))
+    if not begun:
+        yield from ((number, ConfigError(line)) for number, line in idle.refusals())
 
 
 def composing(loader: Any, config: DictConfig) -> "Composed":

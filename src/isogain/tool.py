@@ -48,7 +48,7 @@ def exit_code(call: Callable[[], object], extra: str = "results") -> int:
         call()
         sys.stdout.flush()
     except ImportError as error:
-        return told(f"{error.name} is missing: pip install 'isogain[{extra}]'")
+        return told(f"{error.name} is missing: pip install -e '.[{extra}]'")
     except KeyError as error:
         return told(str(error.args[0]))
     except OSError as error:

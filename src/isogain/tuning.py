@@ -1,15 +1,19 @@
 """A study of Optuna's in a file: trials that are asked for, told, and taken up again after a kill."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from isogain.errors import AnotherRun, UserError
 from isogain.record import processes
@@ -23,6 +27,7 @@ from isogain.terminal import first_line
 from isogain.typed_range import typed
 
 STUDY = "isogain"
+LOOKED_AT = 64  # combinations of choices in which an option may act
 Compose = Callable[[Sequence[str]], DictConfig]  # the config that some overrides make
 
 
@@ -119,6 +124,23 @@ def objective(space: dict[str, Any], fixed: Sequence[str], compose: Compose) -> 
             f"objective: the tasks are judged by {' and '.join(sorted(keys))}: say which with objective="
         )
     return keys.pop()
+
+
+def idle(space: dict[str, Any], fixed: Sequence[str], compose: Compose) -> Iterator[str]:
+    """A line for each option of the command line that would have no effect on any trial: each choice is looked at,
+    and of a range its end. What is wrong with a trial is told by the trial.
+    """
+    from isogain.config import parts, resolved
+    from isogain.launch.idle_options import OfPoints
+
+    values = [getattr(d, "choices", None) or (d.high,) for d in space.values()]
+    found, known = OfPoints(), {}
+    for number, chosen in enumerate(islice(product(*values), LOOKED_AT)):
+        said = [*fixed, *(f"{key}={value}" for key, value in zip(space, chosen, strict=True))]
+        with suppress(UserError, HydraException, OmegaConfBaseException):
+            config = compose(said)
+            found.add(number, resolved(config), said, parts(config, known)["data"])
+    yield from (line for _, line in found.refusals())
 
 
 def direction(metric: str, asked: str | None) -> str:

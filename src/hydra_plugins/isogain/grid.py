@@ -103,6 +103,7 @@ class GridSweeper(BasicSweeper):
             composed.groups,
             here=getattr(self.launcher, "here", True),
             shared=in_one_process(self.config.hydra),
+            begun=(Path(self.config.hydra.sweep.dir) / "sweep.json").exists(),
         )
         lines = []
         for number, error in refused:

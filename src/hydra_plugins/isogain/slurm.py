@@ -67,7 +67,7 @@ class SlurmLauncher(Submitit or Launcher):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         if Submitit is None:
-            raise UserError("cluster=slurm needs submitit: pip install 'isogain[slurm]'")
+            raise UserError("cluster=slurm needs submitit: pip install -e '.[slurm]'")
         if not shutil.which("sbatch"):
             raise UserError(
                 "cluster=slurm: there is no sbatch here; submit from a login node, or use cluster=local"

@@ -58,7 +58,7 @@ class Tuned(Sweeper):
             import optuna  # noqa: F401 - the extra `sweep`
         except ImportError:
             raise UserError(
-                "hydra/sweeper=optuna: Optuna is not installed: pip install 'isogain[sweep]'"
+                "hydra/sweeper=optuna: Optuna is not installed: pip install -e '.[sweep]'"
             ) from None
         refuse([*self._out_of_range(), *hydra_options.refusals(config, config.hydra)])
         self.hydra_context, self.config = hydra_context, config
@@ -78,7 +78,7 @@ class Tuned(Sweeper):
     def sweep(self, arguments: list[str]) -> float:
         """The best value; raises UserError where no trial has any."""
         from isogain import tuning
-        from isogain.errors import UserError
+        from isogain.errors import UserError, refuse
         from isogain.grid import composing
 
         said = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
@@ -90,6 +90,8 @@ class Tuned(Sweeper):
         self.objective = tuning.objective(space, fixed, compose)
         direction = tuning.direction(self.objective, self.direction)
         where = self.storage or str(self.folder / "study.db")
+        if not (self.folder / "sweep.json").exists():  # what was begun goes on as it was
+            refuse(tuning.idle(space, fixed, compose))
         tuning.check_folder(self.folder, where, fixed, self.objective, compose)
         self.folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, self.folder / "multirun.yaml")

@@ -16,6 +16,7 @@ from isogain.errors import resolver_said
 from isogain.names import nearest
 
 KEY = r"[\w./@+~-]+"
+GOES_ON = ("out", "resume")  # added to a command so that it goes on, whatever it had
 SWEEP = "is a sweep, and -m (first) runs one"
 
 
@@ -47,6 +48,7 @@ def malformed(conf: Path) -> Iterator[str]:
     parser, given = OverridesParser.create(), get_args_parser().parse_args()
     if given.package and not given.cfg:
         yield f"--package {given.package}: acts with --cfg only"
+    values: dict[str, str] = {}
     for text in given.overrides:
         try:
             override = parser.parse_override(text)
@@ -55,7 +57,11 @@ def malformed(conf: Path) -> Iterator[str]:
         key = override.get_key_element().lstrip("+~")
         if not key:
             yield f"{text}: begins with no key: an override is key=value"
-        elif (conf / key).is_dir() or "/" in key:
+            continue
+        first = text if override.is_delete() else values.setdefault(key, text)
+        if first != text and key not in GOES_ON:
+            yield f"{text}: {first} is there already; leave one of them out"
+        if (conf / key).is_dir() or "/" in key:
             yield from _no_name(override, text)
 
 

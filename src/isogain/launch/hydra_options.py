@@ -10,6 +10,8 @@ from omegaconf import DictConfig
 
 OF_A_SWEEP = ("hydra.sweep.", "hydra.sweeper", "hydra/sweeper", "hydra.launcher", "hydra/launcher")
 OF_A_RUN = ("hydra.run.",)
+TARGET = "isogain.run.run"  # the root's `_target_`: what train.py runs
+WITHOUT_OBJECTIVE = {None, "grid", "basic", "missing"}  # sweepers that look for no best point
 IN_PROCESS = {None, "one_by_one", "basic"}  # launchers that a single run could be said to have
 
 
@@ -27,7 +29,24 @@ def refusals(config: DictConfig, hydra: Any = None) -> Iterator[str]:
     cluster, launcher = (hydra.runtime.choices.get(g) for g in ("cluster", "hydra/launcher"))
     if not sweep and launcher not in IN_PROCESS and f"hydra/launcher={launcher}" not in said:
         yield f"cluster={cluster}: {why}; without it a run is trained here, in this process"
+    if config.get("_target_") != TARGET:
+        chosen = f"_target_={config._target_}" if "_target_" in config else "~_target_"
+        yield f"{chosen}: is {TARGET}, for train.py runs nothing else"
+    yield from _objective(config, hydra, sweep)
     yield from _folders(config, hydra, "sweep" if sweep else "run")
+
+
+def _objective(config: DictConfig, hydra: Any, sweep: bool) -> Iterator[str]:
+    """What a sweeper looks for the best of."""
+    objective = config.get("objective")
+    if isinstance(objective, str) and objective.startswith("test/"):
+        yield f"objective={objective}: the test set chooses nothing: a metric of validation, val/loss say"
+    elif any(o.lstrip("+").startswith("objective=") for o in hydra.overrides.task) and objective:
+        if not sweep or hydra.runtime.choices.get("hydra/sweeper") in WITHOUT_OBJECTIVE:
+            yield (
+                f"objective={objective}: acts on a sweep that looks for the best point, and none does here: "
+                "-m hydra/sweeper=optuna"
+            )
 
 
 def _folders(config: DictConfig, hydra: Any, mode: str) -> Iterator[str]:

@@ -85,7 +85,8 @@ def _ran(config: DictConfig, hydra: Any, folder: RunFolder, noted: Warnings) -> 
     # before the imports: it tells of its fonts when it is loaded for the first time
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     from isogain.callbacks.preemption import SaveOnWarning
-    from isogain.config import parts
+    from isogain.config import parts, resolved
+    from isogain.launch import idle_options
     from isogain.rehearsal import rehearse
     from isogain.run import run
 
@@ -93,6 +94,9 @@ def _ran(config: DictConfig, hydra: Any, folder: RunFolder, noted: Warnings) -> 
     keep_freed_memory()
     built = parts(config)
     step = rehearse(**built, shared=hydra.mode == RunMode.MULTIRUN and in_one_process(hydra))
+    if hydra.mode == RunMode.RUN and not (config.resume and step):
+        # a sweep looks at all its points together; what was begun goes on as it was
+        refuse(idle_options.refusals(resolved(config), hydra.overrides.task, built["data"]))
     if rank() == 0:
         folder.claim(config, hydra.overrides.task, config.resume, hydra.runtime.choices, step)
     built["callbacks"] |= {"preemption": SaveOnWarning(noted)}
