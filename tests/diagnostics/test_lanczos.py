@@ -63,3 +63,12 @@ def test_no_convergence_is_an_error_and_not_a_number(monkeypatch):
     a = symmetric(torch.linspace(1, 0, 100))
     with pytest.raises(torch.linalg.LinAlgError, match="no convergence of 1 eigenvalues in 3"):
         largest_eigenvalues(a.matmul, a, 1)
+
+
+def test_a_spectrum_of_any_size_has_the_same_relative_error():
+    q = torch.linalg.qr(torch.randn(60, 60, dtype=torch.float64))[0]
+    values = torch.logspace(0, -90, 60, dtype=torch.float64)
+    for size in (1e-200, 1.0, 1e200):
+        matrix = (q * values * size) @ q.mT
+        found = largest_eigenvalues(lambda v, a=matrix: a @ v, matrix, 3)
+        torch.testing.assert_close(found / size, values[:3], rtol=1e-10, atol=1e-14)

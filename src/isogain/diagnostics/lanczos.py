@@ -27,8 +27,10 @@ def largest_eigenvalues(
         basis, images = torch.cat([basis, block], 1), torch.cat([images, product(block)], 1)
         theta, s = torch.linalg.eigh(basis.mT @ images)
         theta, s = theta[-k:], s[:, -k:]
-        residuals = torch.linalg.vector_norm(images @ s - basis @ s * theta, dim=0)
-        if residuals.max() <= tolerance * theta.abs().max() or basis.shape[1] == n:
+        size = theta.abs().max()
+        size = size.where(size > 0, 1)  # squares of small residuals are below the range
+        residuals = torch.linalg.vector_norm((images @ s - basis @ s * theta) / size, dim=0)
+        if residuals.max() <= tolerance or basis.shape[1] == n:
             return theta.flip(0)
         block = images[:, -k:][:, : n - basis.shape[1]]
     raise torch.linalg.LinAlgError(f"no convergence of {k} eigenvalues in {STEPS} Lanczos steps")
