@@ -201,8 +201,15 @@ def test_an_ill_conditioned_spectrum_is_exact_where_single_precision_is_lost(kin
         torch.testing.assert_close(found.logs[:, i], expected, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("order", ["rows", "pixels"])
-@pytest.mark.parametrize("model", [RNN, LSTM])
+@pytest.mark.parametrize(
+    ("model", "order"),
+    [
+        (RNN, "rows"),
+        (RNN, "pixels"),
+        (LSTM, "rows"),
+        pytest.param(LSTM, "pixels", marks=pytest.mark.slow),
+    ],
+)
 def test_on_real_images_every_logarithm_is_right(order, model):
     data = SeqMNIST(order=order)
     data.load()
