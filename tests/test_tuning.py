@@ -204,7 +204,7 @@ def test_the_numbers_of_a_range_are_proposed_as_they_are_typed():
 
 def test_without_the_extra_one_line_names_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)  # an import raises
-    with pytest.raises(UserError, match="pip install 'isogain\\[sweep\\]'"):
+    with pytest.raises(UserError, match="pip install -e '.\\[sweep\\]'"):
         sweep(tmp_path / "lr", "hydra.sweeper.n_trials=1")
 
 

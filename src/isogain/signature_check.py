@@ -40,15 +40,17 @@ def _misfits(target: Any, options: Mapping[str, Any], path: str) -> Iterator[str
     except ValueError:  # written in C, and it does not say
         return
     hints = type_hints(target)
+    later = options.get("_partial_")  # what is required comes when it is called
     open_ended = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
     for key, value in options.items():
         if key.startswith("_") or (key not in accepted and open_ended):
             continue
         if key not in accepted:
-            yield f"{joined(path, key)}: {target.__name__} has no such option; {nearest(key, list(accepted))}"
+            names = [n for n in accepted if not (later and n in _required(accepted))]
+            yield f"{joined(path, key)}: {target.__name__} has no such option; {nearest(key, names)}"
         else:
             yield from _of_wrong_type(value, hints.get(key, Any), joined(path, key))
-    if not options.get("_partial_") and "_args_" not in options:
+    if not later and "_args_" not in options:
         for name in _required(accepted) - options.keys():
             yield f"{joined(path, name)}: is missing, and {target.__name__} needs it"
 
@@ -119,6 +121,8 @@ def _words(hint: Any) -> str:
         return "a part with a _target_"
     if get_origin(hint) in (dict, Mapping):
         return "keys with values"
+    if get_origin(hint) in (list, tuple, Sequence):
+        return f"a list, each {_words(get_args(hint)[0])}"
     names = {
         float: "a number",
         int: "a whole number",

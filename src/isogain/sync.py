@@ -31,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     tolerate_()
     if not options.folder.is_dir():
-        return tool.told(f"{options.folder}: no such folder", 2)
+        why = "not a folder" if options.folder.exists() else "no such folder"
+        return tool.told(f"{options.folder}: {why}", 2)
     found = sweeps.find(options.folder)
     runs = [(sweep.path / run.name, run) for sweep in found for run in sweep.runs]
     if not runs:

@@ -115,6 +115,15 @@ def test_the_report_tells_what_was_chosen_and_how(sweep, tmp_path, capsys):
     assert len(pd.read_csv(tmp_path / "runs.csv")) == 9
 
 
+@pytest.mark.parametrize("rates", [RATES, RATES[:1]])
+def test_an_option_to_tune_that_does_not_vary_is_told(rates):
+    runs = table(val_acc=lambda m, r, s: r, test_acc=lambda m, r, s: r)
+    runs = runs[runs["optim.lr"].isin(rates)]
+    told = "--tune optim.lr: every run has 0.1, so that nothing was chosen"
+    found = study(runs, ["reg"], metrics=["test/acc"], tune=["optim.lr"])
+    assert (told in found.notes) == (len(rates) == 1)
+
+
 WRONG = {
     "unknown": (["--tune", "optim.rate"], "did you mean 'optim.lr'"),
     "twice": (["--by", "optim.lr", "--tune", "optim.lr"], "it is in --by or --against too"),

@@ -17,6 +17,8 @@ from isogain.names import nearest
 
 KEY = r"[\w./@+~-]+"
 GOES_ON = ("out", "resume")  # added to a command so that it goes on, whatever it had
+LAUNCHERS = "cluster=local and cluster=slurm have some"
+OPTIONAL = ("cluster", "experiment")  # groups of the root that leave no key of theirs
 SWEEP = "is a sweep, and -m (first) runs one"
 
 
@@ -53,6 +55,9 @@ def malformed(conf: Path) -> Iterator[str]:
         try:
             override = parser.parse_override(text)
         except HydraException:  # Hydra's own line is good enough
+            continue
+        except ValueError:  # Python's, of an integer of more than 4 300 digits
+            yield f"{text[:40]}...: a number of {len(text)} characters"
             continue
         key = override.get_key_element().lstrip("+~")
         if not key:
@@ -102,7 +107,8 @@ def _unreadable(text: str, said: str) -> str:
     if value == "~" or value.startswith("~/"):
         home = value.replace("~", "$HOME", 1)
         return f'{text}: the shell has left ~ as it is: "{key}={home}"'
-    if value and re.fullmatch(KEY, key) and value[0] not in "[{'\"" and not _is_call(value):
+    closed = value[:1] in ("'", '"') and value.count(value[0]) > 1
+    if value and re.fullmatch(KEY, key) and not (closed or value[0] in "[{" or _is_call(value)):
         return f"{text}: if that is text, quote it: {shell.override(key, value)}"
     lines = [line for line in said.splitlines() if not line.startswith("Error parsing override")]
     return f"{text}: {lines[0]}"
@@ -125,9 +131,12 @@ def _no_such_key(error: BaseException) -> str | None:
         return None
     full, name = str(cause.full_key), str(cause.key)
     names = [str(key) for key in parent if not str(key).startswith("_")]
+    if full == name:
+        names += [*OPTIONAL]
     above = full.rpartition(".")[0]
     if not names:
-        return f"{full}: no such key; {_chosen(above)} has no options"
+        more = f"; {LAUNCHERS}" if above == "hydra.launcher" else ""
+        return f"{full}: no such key; {_chosen(above)} has no options{more}"
     hint = nearest(name, names)
     if above == "trainer" and hint.startswith("there is"):
         hint += f"; +{full} passes on another option of Lightning's Trainer"

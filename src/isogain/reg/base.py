@@ -26,6 +26,9 @@ class Regularizer(nn.Module):
     time = Time()
     adam: Literal["scalar", "elementwise"] = "elementwise"  # its second moments, for the kernels
 
+    def __init__(self) -> None:  # torch's takes any option, and raises what is no line
+        super().__init__()
+
     def attach(self, module: nn.Module, name: str) -> None:
         """Once, after initialisation and before the optimiser exists: may re-parametrise `module.name`."""
         with torch.no_grad():

@@ -14,6 +14,7 @@ from isogain.results.aggregate import (
     label,
     mixed,
     numbers,
+    plain,
     seeds,
 )
 from isogain.results.compare import compared
@@ -75,7 +76,7 @@ def study(
         if chooser not in table:
             raise ValueError(f"--tune: {_no_chooser(chooser, metrics[0])}")
         counted, choices = tuned(table, [*by, *against], tune, chooser)
-        told += _chosen(choices, chooser)
+        told += [*_chosen(choices, chooser), *_without_choice(table, tune)]
     answers = []
     for metric in metrics:
         cells = aggregated(counted, [*by, *against], metric)
@@ -85,6 +86,16 @@ def study(
             cells.insert(i, key, choices[key])
         answers.append(Answer(metric, cells, pairs, chosen))
     return Study(table, list(by), list(against), answers, told, counted, list(choices))
+
+
+def _without_choice(table: pd.DataFrame, tune: Sequence[str]) -> list[str]:
+    """A line for each option of `tune` of which all runs have the same value."""
+    alone = {key: table[key].unique() for key in tune}
+    return [
+        f"--tune {key}: every run has {plain(values[0])}, so that nothing was chosen"
+        for key, values in alone.items()
+        if len(values) == 1
+    ]
 
 
 def _chosen(choices: pd.DataFrame, select: str) -> list[str]:
