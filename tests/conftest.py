@@ -25,6 +25,15 @@ def cores(request) -> Iterator[int]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def own_environment() -> Iterator[None]:
+    """A test leaves the environment as it was: Lightning's DDP sets variables that say which process this is."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def fork_server() -> None:
     """The process that `forked.started` forks; it knows nothing of a SLURM job in which the tests may run."""

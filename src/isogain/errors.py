@@ -52,7 +52,8 @@ def refusal(path: str, error: BaseException, options: Collection[str]) -> str:
     if isinstance(error, ValueError) and name and name[0] in options:
         return f"{path}.{reason}".lstrip(".")
     if isinstance(error, OSError) and error.strerror:
-        reason = ": ".join([str(part) for part in (error.filename, error.strerror) if part])
+        where = ": ".join([str(part) for part in (error.filename, error.strerror) if part])
+        return f"{path}: {where}"
     named = isinstance(error, UserError | ValueError) or reason == type(error).__name__
     return f"{path}: {reason if named else f'{type(error).__name__}: {reason}'}"
 

@@ -50,7 +50,7 @@ MALFORMED = (
     *("resume=true", "out=x hydra.run.dir=y", "hydra.sweep.dir=y", "hydra.sweep.subdir=y", "cluster=local"),
     *("cluster=slurm", "hydra/launcher=local", "hydra.sweeper.max_batch_size=3", "hydra/sweeper=optuna"),
     *("hydra.mode=nope", "hydra.verbose=3", "hydra.job.chdir=maybe", "hydra/job_logging=nope"),
-    *("hydra/job_logging=stdout", "hydra.job_logging=null", "hydra.job_logging.root.level=nope"),
+    *("hydra/job_logging=disabled", "hydra.job_logging=null", "hydra.job_logging.root.level=nope"),
     *("hydra.job_logging.handlers=null", "hydra.run=null", "hydra.run.dir=[1]", "hydra.searchpath=[x://y]"),
     *("--config-name other", "--config-dir nope", "--config-path nope", "--package model", "--resolve"),
     *("--multirun --cfg job", "ckpt=nope", "ckpt=/", "out=/proc/x", "out=/dev/null/x"),

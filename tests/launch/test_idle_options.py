@@ -176,8 +176,6 @@ def test_what_a_shipped_experiment_says_acts(path):
         ("reg=soft reg.strength=0 reg.every=3", "reg.every: has no effect: reg.strength=0: there is no penalty"),
         ("_target_=x", "_target_=x: is isogain.run.run, for train.py runs nothing else"),
         ("~_target_", "~_target_: is isogain.run.run, for train.py runs nothing else"),
-        ("optim.lr=1 optim.lr=2", "optim.lr=2: optim.lr=1 is there already; leave one of them out"),
-        ("model=rnn model=lstm", "model=lstm: model=rnn is there already; leave one of them out"),
         ("objective=val/loss", "objective=val/loss: acts on a sweep that looks for the best point"),
         ("objective=test/acc", "objective=test/acc: the test set chooses nothing"),
         ("-m seed=0,1 out=s objective=val/loss", "objective=val/loss: acts on a sweep that looks for the best"),

@@ -16,7 +16,6 @@ from isogain.errors import resolver_said
 from isogain.names import nearest
 
 KEY = r"[\w./@+~-]+"
-GOES_ON = ("out", "resume")  # added to a command so that it goes on, whatever it had
 LAUNCHERS = "cluster=local and cluster=slurm have some"
 OPTIONAL = ("cluster", "experiment")  # groups of the root that leave no key of theirs
 SWEEP = "is a sweep, and -m (first) runs one"
@@ -50,7 +49,6 @@ def malformed(conf: Path) -> Iterator[str]:
     parser, given = OverridesParser.create(), get_args_parser().parse_args()
     if given.package and not given.cfg:
         yield f"--package {given.package}: acts with --cfg only"
-    values: dict[str, str] = {}
     for text in given.overrides:
         try:
             override = parser.parse_override(text)
@@ -63,9 +61,6 @@ def malformed(conf: Path) -> Iterator[str]:
         if not key:
             yield f"{text}: begins with no key: an override is key=value"
             continue
-        first = text if override.is_delete() else values.setdefault(key, text)
-        if first != text and key not in GOES_ON:
-            yield f"{text}: {first} is there already; leave one of them out"
         if (conf / key).is_dir() or "/" in key:
             yield from _no_name(override, text)
 
