@@ -203,5 +203,6 @@ def test_an_option_that_acts_on_one_point_of_a_sweep_is_none(tmp_path, line):
 def test_what_the_weights_of_a_checkpoint_were_drawn_with_may_be_said_again(tmp_path):
     small_run(tmp_path / "a", "init.gain=0.9", "reg=none", "trainer.max_epochs=1")
     line = f"reg=none ckpt={tmp_path}/a/checkpoints/last.ckpt"
-    assert refused(f"{line} init.gain=0.9") == [] != refused(f"{line} init.gain=1.1")
-    assert refused(f"{line} reg=gain init.gain=1.1") == []  # the penalty's
+    assert refused(f"{line} model.input_init=uniform") == []
+    assert refused(f"{line} model.input_init=kaiming") != []
+    assert refused(f"{line} init.gain=1.1") == []  # the gap is measured against it
