@@ -15,6 +15,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from isogain import fragments, wandb_errors
 from isogain.errors import UserError
+from isogain.heat_maps import clipped, event_counts, heat_map
 from isogain.record.atomic import replaced, set_aside
 from isogain.record.bounded import Damaged, text
 from isogain.record.bounded_yaml import yaml_config
@@ -207,37 +208,3 @@ def sweep_of(folder: Path) -> str | None:
     parent = folder.absolute().parent
     marks = ("sweep.json", "multirun.yaml")
     return parent.name if any((parent / mark).exists() for mark in marks) else None
-
-
-def event_counts(folder: Path, edges: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Of each array in spectra.npz that has edges, the histogram of every event; (events, bins)."""
-    try:
-        with opened_spectra(folder) as arrays:
-            return {
-                name: np.array(
-                    [
-                        np.histogram(clipped(Spectrum(arrays.events(name, [k]), e)), e)[0]
-                        for k in range(len(arrays.steps(name)))
-                    ]
-                )
-                for name, e in edges.items()
-            }
-    except FileNotFoundError:
-        return {}
-    except Damaged as error:
-        log.warning("no heat maps at W&B: %s", error)
-        return {}
-
-
-def clipped(spectrum: Spectrum) -> np.ndarray:
-    """The values, those beyond the outermost edges moved into the outermost bins."""
-    return np.clip(spectrum.values, spectrum.edges[0], spectrum.edges[-1]).ravel()
-
-
-def heat_map(counts: np.ndarray, pixels: int = 4) -> np.ndarray:
-    """Counts (events, bins) as grey levels 0 … 255: bins·pixels rows, the last bin on top, a column an event.
-
-    The square root of the share of the fullest bin: rare values are seen too.
-    """
-    shares = np.sqrt(counts / counts.max(axis=1, keepdims=True).clip(1))
-    return np.kron(255 * shares.T[::-1], np.ones((pixels, pixels))).astype(np.uint8)

@@ -43,12 +43,11 @@ class Missing(Sweeper):
 
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
         """Raises UserError where `out` has no sweep of ours or another one, and where a point came to nothing again."""
-        from isogain import shell
         from isogain.errors import UserError, refuse
         from isogain.grid import composing
         from isogain.launch import hydra_options
         from isogain.resumption import over, refuse_other_words
-        from isogain.status import command, sweeps
+        from isogain.status import command
 
         refuse(hydra_options.refusals(self.config, self.config.hydra))
         if self.max_batch_size is not None and self.max_batch_size < 1:
@@ -57,12 +56,7 @@ class Missing(Sweeper):
             )
 
         folder = Path(self.config.hydra.sweep.dir)
-        sweep = next(iter(sweeps.find(folder) if folder.is_dir() else []), None)
-        if sweep is None or sweep.plan is None:
-            raise UserError(
-                f"out={folder}: has no readable sweep.json; say which sweep with out=FOLDER"
-            )
-        sweeps.judge([sweep])
+        sweep = self._judged(folder)
         runs = command.rerunnable(sweep, self.diverged)
         if why := command.foreign_program(sweep) or command.foreign_override(runs):
             raise UserError(f"out={folder}: {why}; nothing is run")
@@ -75,7 +69,26 @@ class Missing(Sweeper):
         left = {run.name for run in runs}
         over(folder, [point for point in points if point.folder in left], [], compose)
         self._announce(folder, [run.name for run in runs])
-        jobs = command.points(sweep, runs)
+        return self._launched(folder, command.points(sweep, runs))
+
+    def _judged(self, folder: Path) -> Any:
+        """The sweep in the folder, with the state of its runs; raises UserError where there is none."""
+        from isogain.errors import UserError
+        from isogain.status import sweeps
+
+        sweep = next(iter(sweeps.find(folder) if folder.is_dir() else []), None)
+        if sweep is None or sweep.plan is None:
+            raise UserError(
+                f"out={folder}: has no readable sweep.json; say which sweep with out=FOLDER"
+            )
+        sweeps.judge([sweep])
+        return sweep
+
+    def _launched(self, folder: Path, jobs: list[list[str]]) -> list[JobReturn]:
+        """What became of the points, so many at a time; raises UserError where one came to nothing again."""
+        from isogain import shell
+        from isogain.errors import UserError
+
         self.validate_batch_is_legal(jobs)
         size = self.max_batch_size or len(jobs)
         done = [
