@@ -145,7 +145,9 @@ def ended(cwd: Path, words: tuple[str, ...]) -> None:
     log = cwd / "log.txt"
     log.unlink(missing_ok=True)
     first = words[0] if words[0] == "-m" else str(ROOT / words[0])
-    process = forked.python(cwd, log, first, *words[1:], WANDB_MODE="offline", WANDB_SILENT="true")
+    wandb = {k: v for k, v in os.environ.items() if k.startswith("WANDB_") or k == "HOME"}
+    wandb |= {"WANDB_MODE": "offline", "WANDB_SILENT": "true"}  # the fork server may be older
+    process = forked.python(cwd, log, first, *words[1:], **wandb)
     if "isogain.board" in words and not {"--static", "--help"} & set(words):
         answers(process, log)
     process.join(PATIENCE)
