@@ -175,7 +175,6 @@ def lost(sweep, tmp_path) -> Path:
         (("init.gain=2",), "init.gain=2: point 0 of {out} has init.gain: 1 there, 2 here"),
         (("seed=2,3",), "seed=2,3: point 0 of {out} has seed: 0 there, 2 here"),
         (("reg=none",), "reg=none: point 0 of {out} has reg._target_: "),
-        (("trainer.max_epochs=9",), "trainer.max_epochs=9: point 0 of {out} has "),
     ],
 )
 @pytest.mark.parametrize("complete", [True, False])
@@ -195,6 +194,12 @@ def test_missing_refuses_what_its_points_are_not(
 def test_missing_runs_the_points_whose_words_are_said_again(lost, tmp_path, words):
     code, _ = ran(tmp_path / "log", "-m", f"out={lost}", *MISSING, *words)
     assert code == 0 and summary(lost / "1")["status"] == "finished"
+
+
+def test_missing_mentions_what_would_not_change_a_result(lost, tmp_path):
+    code, text = ran(tmp_path / "log", "-m", f"out={lost}", *MISSING, "trainer.max_epochs=9")
+    assert code == 0 and "trainer.max_epochs=9: without effect, points run as they are" in text
+    assert summary(lost / "1")["epochs"] < 9
 
 
 def test_missing_does_not_go_on_with_a_run_that_is_not_its_point(sweep, tmp_path):

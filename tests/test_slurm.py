@@ -88,7 +88,7 @@ def test_the_command_that_status_prints_runs_again_what_failed_and_was_lost_and_
     assert nine.rerun[:3] == ["python", str(TRAIN), "-m"]
     again = started(nine.folder.parent, *nine.rerun[3:])
     out, err = again.communicate(timeout=100)
-    assert again.returncode == 0 and not err and "2 points in" in out
+    assert again.returncode == 0 and not err and "2 points in" in out, out + err
     assert Counter(states(nine.folder).values()) == {"done": 9}
     starts = {
         n: [e["event"] for e in events(nine.folder / str(n))].count("start") for n in range(9)

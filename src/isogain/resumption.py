@@ -54,7 +54,9 @@ def over(
 def refuse_other_words(
     folder: Path, points: Sequence[Point], words: Sequence[str], compose: Compose
 ) -> None:
-    """Raise AnotherRun where an override among `words` is not so at one of the points, which run as they are listed."""
+    """Raise AnotherRun where an override among `words` would make a result other than a listed point's, which runs as
+    it is; one that would not, such as another limit in epochs, is mentioned.
+    """
     parser = OverridesParser.create()
     for override in map(parser.parse_override, words):
         key = override.get_key_element()
@@ -62,28 +64,38 @@ def refuse_other_words(
             continue
         values = typed(override) if override.is_sweep_override() else [None]
         texts = [override.input_line if v is None else f"{key}={v}" for v in values]
+        mentioned = ""
         for point in points:
-            if not set(texts) & set(point.overrides) and (
-                difference := _difference(point, texts, compose)
-            ):
+            if set(texts) & set(point.overrides):
+                continue
+            conflict, mention = _difference(point, texts, compose)
+            if conflict:
                 raise AnotherRun(
-                    f"{override.input_line}: point {point.folder} of {folder} has {difference}; its points run as they "
+                    f"{override.input_line}: point {point.folder} of {folder} has {conflict}; its points run as they "
                     "are: leave it out"
                 )
+            mentioned = mentioned or mention
+        if mentioned:
+            log.info(
+                "%s: without effect, points run as they are (%s)", override.input_line, mentioned
+            )
 
 
-def _difference(point: Point, texts: Sequence[str], compose: Compose) -> str:
-    """How a point differs from what it would be with each of the overrides; "" where it has one of them already."""
+def _difference(point: Point, texts: Sequence[str], compose: Compose) -> tuple[str, str]:
+    """How a point differs from what it would be with each of the overrides, in its result and otherwise; "" where it
+    does not, and where it has one of them already.
+    """
     there = OmegaConf.to_container(compose(point.overrides), resolve=True)
     lines = []
     for override in texts:
         config = compose([*point.overrides, override])
         compared = differences(there, OmegaConf.to_container(config, resolve=True))
-        every = [difference for kind in compared for difference in kind]
-        if not every:
-            return ""
-        lines.append(in_words(without_derived(every, config)))
-    return lines[0]
+        conflicts = in_words(without_derived(compared.conflicts, config))
+        others = in_words(without_derived([*compared.limits, *compared.others], config))
+        if not compared.conflicts:
+            return "", others
+        lines.append(conflicts)
+    return lines[0], ""
 
 
 def _continuation(
