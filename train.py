@@ -7,7 +7,7 @@ import hydra
 from omegaconf import DictConfig
 
 from isogain import launch
-from isogain.streams import forgiving
+from isogain.config.streams import forgiving
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")

@@ -32,10 +32,10 @@ from isogain.callbacks.base import Diagnostic
 from isogain.callbacks.gradients import GradientNorms
 from isogain.data.mnist import SeqMNIST
 from isogain.init import orthogonal_
-from isogain.learner import Learner
 from isogain.optim import Adam
 from isogain.record.logger import RunRecord
 from isogain.reg.base import Regularizer
+from isogain.training.learner import Learner
 
 CONF = Path(__file__).parents[1] / "conf"
 WORKLOADS = {  # of benchmarks/diagnostics.py, and the order of MNIST

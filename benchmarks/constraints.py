@@ -27,6 +27,7 @@ from torch.nn.utils.parametrize import cached
 
 from isogain.init import orthogonal_
 from isogain.linalg import orthogonality_gap, pieces
+from isogain.linalg.bfloat16 import pays
 from isogain.models.base import Network
 from isogain.models.mlp import MLP
 from isogain.models.rnn import RNN
@@ -39,7 +40,6 @@ from isogain.reg.penalty import SRIP, MutualCoherence, Soft
 from isogain.reg.projection import Projection
 from isogain.reg.spectral import Spectral
 from isogain.reg.stiefel import Stiefel
-from isogain.rough import pays
 
 BATCH, CLASSES, PIXELS = 128, 10, 784
 EVERY = 4  # steps a sample, so that every fourth one is in each

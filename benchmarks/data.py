@@ -20,7 +20,7 @@ import torch
 from pytorch_lightning import Callback, Trainer
 from torch import nn
 
-from isogain.allocator import keep_freed_memory
+from isogain.config.errors import DataError
 from isogain.data.cifar import CIFAR10
 from isogain.data.mnist import MNIST, FashionMNIST, SeqFashionMNIST, SeqMNIST
 from isogain.data.padded import NoisyPadded
@@ -28,15 +28,15 @@ from isogain.data.sentiment import Sentiment
 from isogain.data.svhn import SVHN
 from isogain.data.synthetic import Adding, Copy, Teacher
 from isogain.data.task import Task
-from isogain.errors import DataError
 from isogain.init import orthogonal_
 from isogain.launch import quieten
-from isogain.learner import Learner
 from isogain.models.base import Network
 from isogain.models.mlp import MLP
 from isogain.models.rnn import RNN
 from isogain.optim import Adam
 from isogain.reg.base import Regularizer
+from isogain.training.allocator import keep_freed_memory
+from isogain.training.learner import Learner
 
 RNN_64 = (RNN, {"hidden": 64})  # Hlav 2019, rows, batch 256
 RNN_128 = (RNN, {"hidden": 128})  # Hlav 2019, sentences; Vorontsov 2017, pixels

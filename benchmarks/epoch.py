@@ -24,12 +24,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from isogain import launch
-from isogain.config import parts
+from isogain.config.check import parts
 from isogain.data.mnist import SeqMNIST
 from isogain.init import orthogonal_
 from isogain.models.rnn import RNN
 from isogain.reg.penalty import Soft
-from isogain.run import run
+from isogain.training.run import run
 
 ROOT = Path(__file__).parents[1]
 Batches = Iterable[tuple[Tensor, Tensor]]

@@ -32,7 +32,7 @@ GROUPS = ("model", "init", "reg", "data", "optim", "trainer", "callbacks")
 def config(seed: int) -> str:
     """A config.yaml of the size that runs have."""
     groups = {g: {f"option_{i}": i / 7 for i in range(OPTIONS // 3)} for g in GROUPS}
-    whole = {"_target_": "isogain.run.run", "seed": seed, "out": f"runs/{seed}", **groups}
+    whole = {"_target_": "isogain.training.run.run", "seed": seed, "out": f"runs/{seed}", **groups}
     return yaml.safe_dump(whole, sort_keys=False)
 
 
@@ -98,7 +98,7 @@ def unbegun(folder: Path, points: int) -> None:
 
 
 ANSWER = """
-    from isogain.board.index import Index
+    from isogain.analysis.board.index import Index
     index = Index(Path(sys.argv[1]))
     for name, argument in {questions}:
         assert index.answer(name, argument)
@@ -109,8 +109,8 @@ TOOL = """
 """
 REQUESTS = """
     import socket, threading
-    from isogain.board.index import Index
-    from isogain.board.server import Server
+    from isogain.analysis.board.index import Index
+    from isogain.analysis.board.server import Server
     server = Server(Index(Path(sys.argv[1])))
     waiting = [socket.create_connection(server.server_address, timeout=10) for _ in range(200)]
     threading.Thread(target=server.serve_forever, daemon=True).start()

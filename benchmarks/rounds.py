@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import torch
 
-from isogain.allocator import keep_freed_memory
+from isogain.training.allocator import keep_freed_memory
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # these two as train.py does
 keep_freed_memory()

@@ -8,7 +8,7 @@ import numpy as np
 import yaml
 
 CONFIG = {
-    "_target_": "isogain.run.run",
+    "_target_": "isogain.training.run.run",
     "seed": 0,
     "model": {"_target_": "isogain.models.mlp.MLP", "depth": 2},
     "init": {"_target_": "isogain.init.orthogonal_", "gain": 1.0},

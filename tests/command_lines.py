@@ -15,7 +15,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from runs import CONF
 
-import isogain.run
+import isogain.training.run
 from isogain import launch
 
 
@@ -39,8 +39,10 @@ def said(folder: Path, *arguments: str) -> Said:
         patch.chdir(folder)
         patch.setattr(sys, "argv", [str(CONF.parent / "train.py"), *arguments])
         patch.delenv("HYDRA_FULL_ERROR", raising=False)
-        untrained = functools.wraps(isogain.run.run)(lambda **parts: {"status": "finished"})
-        patch.setattr("isogain.run.run", untrained)
+        untrained = functools.wraps(isogain.training.run.run)(
+            lambda **parts: {"status": "finished"}
+        )
+        patch.setattr("isogain.training.run.run", untrained)
         try:
             launch.main(train, CONF)
             code = 0

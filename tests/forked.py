@@ -17,7 +17,13 @@ from tqdm import tqdm
 
 import isogain.callbacks
 
-MODULES = ("run", "rehearsal", "mirror", "data.synthetic", "models.rnn")
+MODULES = (
+    "training.run",
+    "training.preflight",
+    "tracking.wandb_logger",
+    "data.synthetic",
+    "models.rnn",
+)
 for name in [*MODULES, *(f"callbacks.{m.name}" for m in iter_modules(isogain.callbacks.__path__))]:
     import_module(f"isogain.{name}")
 TRAIN = Path(__file__).parents[1] / "train.py"

@@ -15,7 +15,7 @@ import pytest
 from runs import CONF
 
 import isogain
-from isogain.status import sweeps
+from isogain.analysis.status import survey
 
 TRAIN = CONF.parent / "train.py"
 SUBMITTED = ("cluster=slurm", "hydra.launcher.timeout_min=60", "trainer.accelerator=cpu")
@@ -40,10 +40,10 @@ def started(cwd: Path, *arguments: str) -> subprocess.Popen:
     return subprocess.Popen(words, cwd=cwd, env=env, text=True, preexec_fn=heard, **pipes)
 
 
-def judged(folder: Path) -> sweeps.Sweep:
+def judged(folder: Path) -> survey.Sweep:
     """What `python -m isogain.status` finds out about a sweep."""
-    (sweep,) = sweeps.find(folder)
-    sweeps.judge([sweep])
+    (sweep,) = survey.find(folder)
+    survey.judge([sweep])
     return sweep
 
 

@@ -11,7 +11,7 @@ CONFIG = {
     "init": {"_target_": "isogain.init.orthogonal_", "_partial_": True, "gain": 1.0},
     "reg": {"_target_": "isogain.reg.penalty.Soft", "strength": 0.001, "gain": 1.0},
     "optim": {"_target_": "isogain.optim.Adam", "lr": 0.001},
-    "_target_": "isogain.run.run",
+    "_target_": "isogain.training.run.run",
     "seed": 0,
     "out": None,
 }

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
 
-from isogain.config import parts
+from isogain.config.check import parts
 from isogain.record.run_folder import RunFolder
-from isogain.rehearsal import rehearse
-from isogain.run import run
+from isogain.training.preflight import rehearse
+from isogain.training.run import run
 
 CONF = Path(__file__).parents[1] / "conf"
 SMALL = (
@@ -31,6 +32,17 @@ SMALL = (
     "callbacks.jacobian.examples=2",
     "logger=csv",
 )
+
+
+class Crash(pl.Callback):
+    """Raises at the end of step `at`, as a bug or a full disk would."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def on_train_batch_end(self, trainer, *args) -> None:
+        if trainer.global_step == self.at:
+            raise RuntimeError("crash")
 
 
 def composed(*overrides: str) -> Any:

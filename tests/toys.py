@@ -14,12 +14,12 @@ from torch.nn.functional import cross_entropy
 from isogain.data.batches import Batches
 from isogain.data.mnist import hits
 from isogain.init import orthogonal_
-from isogain.learner import Learner
 from isogain.models.rnn import RNN
 from isogain.optim import SGD, Optim
 from isogain.record.checkpoints import WholeFileIO
 from isogain.record.logger import RunRecord
 from isogain.reg.base import Regularizer
+from isogain.training.learner import Learner
 
 FROZEN = SGD(lr=1e-30, schedule="constant")  # too small a rate to change a float32
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 from torch.optim.lr_scheduler import LambdaLR
 
-from isogain.errors import unwritten
+from isogain.config.errors import unwritten
+from isogain.config.ranges import at_least, between, positive
 from isogain.models.base import Network
-from isogain.ranges import at_least, between, positive
 from isogain.reg.base import Regularizer
 from isogain.schedules import FACTORS
 

@@ -6,7 +6,7 @@ import torch
 from runs import checkpoint
 from toys import Toy, fitted, learner
 
-from isogain.callbacks.checkpoint import Checkpoints
+from isogain.callbacks.checkpointing import Checkpoints
 from isogain.optim import SGD
 
 

@@ -9,16 +9,16 @@ from toys import FROZEN, Toy, fitted, learner
 
 from isogain.callbacks.curvature import FisherCurvature
 from isogain.callbacks.signals import SignalStatistics
+from isogain.config.errors import ConfigError
 from isogain.data.mnist import hits
 from isogain.diagnostics.bound import fisher_bound
 from isogain.diagnostics.fisher import curvature, fisher_eigenvalues, ntk_spectrum
 from isogain.diagnostics.signals import signals
-from isogain.errors import ConfigError
 from isogain.init import orthogonal_
-from isogain.learner import Learner
 from isogain.models.mlp import MLP
 from isogain.optim import SGD
 from isogain.reg.base import Regularizer
+from isogain.training.learner import Learner
 
 
 def test_every_kind_of_curvature_is_logged_under_its_name(tmp_path):

@@ -10,7 +10,7 @@ from runs import metrics
 from toys import Toy, fitted, learner
 
 from isogain.callbacks.base import Diagnostic
-from isogain.callbacks.checkpoint import Checkpoints
+from isogain.callbacks.checkpointing import Checkpoints
 from isogain.callbacks.curvature import FisherCurvature
 from isogain.callbacks.factors import FactorSpectrum
 from isogain.callbacks.gradients import GradientNorms, SignalGradients
@@ -18,8 +18,8 @@ from isogain.callbacks.jacobian import JacobianSpectrum
 from isogain.callbacks.signals import SignalStatistics
 from isogain.callbacks.weights import OrthogonalityGap, WeightSpectrum
 from isogain.diagnostics.jacobian import jacobian_spectra
-from isogain.learner import Learner
 from isogain.optim import SGD
+from isogain.training.learner import Learner
 
 
 class Steps(Diagnostic):

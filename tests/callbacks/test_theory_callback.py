@@ -14,13 +14,13 @@ from isogain.callbacks.theory import TheoryPrediction, prediction
 from isogain.data.mnist import hits
 from isogain.diagnostics.jacobian import jacobian_spectrum
 from isogain.init import gaussian_, orthogonal_
-from isogain.learner import Learner
 from isogain.models.lstm import LSTM
 from isogain.models.mlp import MLP
 from isogain.models.rnn import RNN
 from isogain.reg.base import Regularizer
 from isogain.theory import spectrum
 from isogain.theory.recurrent import lstm_step, q_star
+from isogain.training.learner import Learner
 
 NAMES = {"q_star", "chi", "mean_square", "variance", "s_max"}
 MLP_RUN = ("model=mlp", "data=mnist", "trainer.max_epochs=1", "reg=none")

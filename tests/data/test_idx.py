@@ -5,8 +5,8 @@ import pytest
 import torch
 from formats import idx_bytes
 
+from isogain.config.errors import DataError
 from isogain.data.idx import idx_tensor
-from isogain.errors import DataError
 
 
 def written(path, tensor):

@@ -14,12 +14,12 @@ import torch
 from formats import idx_bytes
 from scipy.io import savemat
 
+from isogain.config.errors import DataError
 from isogain.data import cifar, mnist, source, svhn
 from isogain.data.cifar import CIFAR10
 from isogain.data.inputs import normalised, whitened
 from isogain.data.mnist import FashionMNIST, SeqFashionMNIST
 from isogain.data.svhn import SVHN
-from isogain.errors import DataError
 
 SPLITS = ("train", "val", "test")
 HELD_OUT = 8  # examples to validate with

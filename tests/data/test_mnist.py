@@ -5,10 +5,10 @@ import pytest
 import torch
 from cases import same
 
+from isogain.config.errors import DataError
 from isogain.data import mnist
 from isogain.data.mnist import MD5, MNIST, SeqMNIST, hits
 from isogain.data.source import located
-from isogain.errors import DataError
 
 LABELS = {  # examples of 0 … 9, as published
     "train": [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949],

@@ -6,13 +6,12 @@ import lzma
 
 import pytest
 import torch
-from runs import checkpoint, small_run
-from test_resume import Crash, assert_same_run
+from runs import Crash, assert_same_run, checkpoint, small_run
 
+from isogain.config.errors import DataError
 from isogain.data import sentiment
 from isogain.data.sentiment import Sentiment
 from isogain.data.words import UNKNOWN, numbered, vectors, vocabulary, words
-from isogain.errors import DataError
 
 SPLITS = ("train", "val", "test")
 LINES = 40  # of each file

@@ -8,10 +8,10 @@ import torch
 from cases import randn
 
 from isogain.diagnostics import jacobian_extremes, jacobian_spectra
-from isogain.double_double import DoubleDouble, qr
-from isogain.graded import rotation
-from isogain.graded_double import GradedDouble
 from isogain.init import orthogonal_
+from isogain.linalg.double_double import DoubleDouble, qr
+from isogain.linalg.graded import rotation
+from isogain.linalg.graded_double import GradedDouble
 from isogain.models.mlp import MLP
 from isogain.models.rnn import RNN
 

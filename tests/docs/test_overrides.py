@@ -18,8 +18,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from pages import PAGES, ROOT, Command
 from runs import CONF
 
-from isogain.config import parts
-from isogain.rehearsal import rehearse
+from isogain.config.check import parts
+from isogain.training.preflight import rehearse
 
 REMARK = re.compile(r"\s{2,}|;|`")  # ends a command in a comment
 COMMENTS = [

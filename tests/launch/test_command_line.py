@@ -37,7 +37,7 @@ MALFORMED = (
     *("+seed=1", "+model=rnn", "~model=lstm", "~seed", "~init", "seed.x=1", "model.hidden.x=1"),
     *("optim.lr=", "optim.lr=null", "optim.lr=[1]", "optim.lr={a:1}", "optim.lr=0", "init.gain=abc"),
     *("callbacks.gap=3", "callbacks.gap=[1]", "+callbacks.x={a:1}", "+callbacks.x={_target_:nope.Nope}"),
-    *("+callbacks.x={_target_:3}", "+callbacks.x={_target_:isogain.run}", "callbacks.gap.every=abc"),
+    *("+callbacks.x={_target_:3}", "+callbacks.x={_target_:isogain.training.run}", "callbacks.gap.every=abc"),
     *("+callbacks.x={_target_:builtins.dict}", "data._target_=builtins.dict", "model._partial_=false"),
     *("trainer._target_=builtins.dict", "trainer._partial_=false", "reg._target_=isogain.optim.SGD"),
     *("out=~/x", "data.root=/a=b", "logger.name=a#b", "logger.name=a,b", "logger.name=\\'a", "out=${nope}"),

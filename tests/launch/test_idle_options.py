@@ -10,7 +10,7 @@ from command_lines import said
 from omegaconf import OmegaConf
 from runs import CONF, composed, small_run
 
-from isogain.config import parts, resolved
+from isogain.config.check import parts, resolved
 from isogain.data.task import Task
 from isogain.launch import idle_options
 
@@ -174,8 +174,8 @@ def test_what_a_shipped_experiment_says_acts(path):
     [
         ("'optim={lr:0.1,schedule:linear}' trainer.max_epochs=-1", "optim.schedule: has no effect: how long"),
         ("reg=soft reg.strength=0 reg.every=3", "reg.every: has no effect: reg.strength=0: there is no penalty"),
-        ("_target_=x", "_target_=x: is isogain.run.run, for train.py runs nothing else"),
-        ("~_target_", "~_target_: is isogain.run.run, for train.py runs nothing else"),
+        ("_target_=x", "_target_=x: is isogain.training.run.run, for train.py runs nothing else"),
+        ("~_target_", "~_target_: is isogain.training.run.run, for train.py runs nothing else"),
         ("objective=val/loss", "objective=val/loss: acts on a sweep that looks for the best point"),
         ("objective=test/acc", "objective=test/acc: the test set chooses nothing"),
         ("-m seed=0,1 out=s objective=val/loss", "objective=val/loss: acts on a sweep that looks for the best"),

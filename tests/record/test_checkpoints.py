@@ -16,7 +16,7 @@ import torch
 from pytorch_lightning.loops import _FitLoop
 from runs import checkpoint, small_run
 
-from isogain.errors import CheckpointError, UserError
+from isogain.config.errors import CheckpointError, UserError
 from isogain.record.checkpoint_shape import REQUIRED, first_mistake, stray_moments
 from isogain.record.checkpoints import WholeFileIO, first_difference, load, newest_good
 

@@ -11,7 +11,7 @@ import pytest
 import pytorch_lightning as pl
 from runs import metrics, small_run, summary
 
-from isogain.errors import FolderLost, UserError
+from isogain.config.errors import FolderLost, UserError
 from isogain.record.metrics_csv import Table
 from isogain.record.spectra_npz import Arrays
 

@@ -5,8 +5,8 @@ import json
 import pytest
 from run_folders import write_run
 
+from isogain.analysis.status import survey
 from isogain.record.finding import DEPTH, find
-from isogain.status import sweeps
 
 
 def sweep(folder, *names):
@@ -40,7 +40,7 @@ def test_a_link_out_leads_to_runs_but_not_to_a_folder_above(tmp_path):
 def test_a_point_whose_folder_is_a_link_is_that_run(tmp_path):
     run = write_run(tmp_path / "kept" / "7", {}, {})
     (sweep(tmp_path / "sweep", "0", "1") / "0").symlink_to(run)
-    (found,) = [s for s in sweeps.find(tmp_path) if s.plan]
+    (found,) = [s for s in survey.find(tmp_path) if s.plan]
     assert [run.record.begun for run in found.runs] == [True, False]
     assert tmp_path / "sweep" / "0" not in find([tmp_path]).ordered
 
@@ -50,7 +50,7 @@ def test_runs_of_a_sweep_and_runs_beside_it_are_told_apart(tmp_path):
         write_run(tmp_path / name, {}, {})
     sweep(tmp_path / "s", "0", "1")
     (tmp_path / "empty" / "deeper").mkdir(parents=True)
-    inside, loose = sweeps.find(tmp_path)
+    inside, loose = survey.find(tmp_path)
     assert [run.name for run in inside.runs] == ["0", "1", "more/5"]
     assert inside.problems == ["more/5: a run that sweep.json does not list"]
     assert [run.name for run in loose.runs] == ["loose/1"]

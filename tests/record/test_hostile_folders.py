@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 from hostile import SECRET, hazards, three_runs
 
-from isogain import sync
-from isogain.board.__main__ import main as board
-from isogain.board.index import Index
-from isogain.plots.__main__ import main as plots
-from isogain.results.__main__ import main as results
-from isogain.status import command, sweeps
-from isogain.status.__main__ import main as status
+from isogain.analysis.board.__main__ import main as board
+from isogain.analysis.board.index import Index
+from isogain.analysis.plots.__main__ import main as plots
+from isogain.analysis.report.__main__ import main as results
+from isogain.analysis.status import rerun, survey
+from isogain.analysis.status.__main__ import main as status
+from isogain.tracking import sync
 
 HAZARDS = hazards()
 SILENT = {  # what a run may hold: odd values, no damage
@@ -88,12 +88,12 @@ def check_board(root: Path, capsys: pytest.CaptureFixture, count: int) -> dict[s
 
 def check_others(root: Path, capsys: pytest.CaptureFixture) -> None:
     shown(capsys, sync.main([str(root)]), 0, 1)
-    for sweep in sweeps.find(root):
-        sweeps.judge([sweep])
-        runs = command.rerunnable(sweep, diverged=True)
-        jobs = command.points(sweep, runs)
+    for sweep in survey.find(root):
+        survey.judge([sweep])
+        runs = rerun.rerunnable(sweep, diverged=True)
+        jobs = rerun.points(sweep, runs)
         assert all(isinstance(o, str) for job in jobs for o in job)
-        command.foreign_program(sweep), command.foreign_override(runs)
+        rerun.foreign_program(sweep), rerun.foreign_override(runs)
 
 
 def befallen(folder: Path, hazard: Callable[[Path], None]) -> Path:

@@ -11,7 +11,7 @@ from threading import Barrier
 import pytest
 from omegaconf import OmegaConf
 
-from isogain.errors import ConfigError
+from isogain.config.errors import ConfigError
 from isogain.record.run_folder import RunFolder, fresh_folder
 
 CONFIG = OmegaConf.create({"seed": 3, "init": {"gain": 1.5}, "reg": {"gain": "${init.gain}"}})

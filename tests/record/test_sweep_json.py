@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from isogain.errors import ConfigError
+from isogain.config.errors import ConfigError
 from isogain.record.sweep_json import Point, enlist, few, listed, numbered, outcome, swept
 
 

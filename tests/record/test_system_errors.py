@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from isogain.errors import UserError
+from isogain.config.errors import UserError
 from isogain.record import atomic
 from isogain.record.attempts import Attempts
 from isogain.record.metrics_csv import Table

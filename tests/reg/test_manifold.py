@@ -7,9 +7,8 @@ import torch
 from cases import ADAM, RMSPROP, SGD, SHAPES, matrices, part, randn, same, train_step
 from torch import nn
 
-from isogain import linalg
 from isogain.init import orthogonal_
-from isogain.linalg import smaller_gram
+from isogain.linalg import smaller_gram, stacks
 from isogain.reg.base import Time
 from isogain.reg.oblique import Oblique
 from isogain.reg.stiefel import Stiefel
@@ -140,7 +139,7 @@ def test_a_stack_that_is_worked_on_in_pieces_moves_as_one_worked_on_at_once(
 ):
     start, target, ends = randn(*shape), randn(*shape), []
     for entries in (2**20, 100):
-        monkeypatch.setattr(linalg, "CACHED", entries)
+        monkeypatch.setattr(stacks, "CACHED", entries)
         reg = manifold(gain)
         w = attached(reg, start)
         optimizer = optimizer_of(reg, w, partial(torch.optim.SGD, momentum=0.9))

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.parametrize import cached
 
-from isogain.errors import unwritten
-from isogain.learner import Learner
-from isogain.ranges import at_least
+from isogain.config.errors import unwritten
+from isogain.config.ranges import at_least
+from isogain.training.learner import Learner
 
 log = logging.getLogger(__name__)
 

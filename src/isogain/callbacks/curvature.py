@@ -8,12 +8,12 @@ import torch
 from torch.nn.functional import cross_entropy, mse_loss
 
 from isogain.callbacks.base import Diagnostic, probe
+from isogain.config.errors import ConfigError
+from isogain.config.ranges import at_least
 from isogain.diagnostics.bound import fisher_bound
 from isogain.diagnostics.fisher import Kind, Loss, curvature, ntk_spectrum
-from isogain.errors import ConfigError
-from isogain.learner import Learner
-from isogain.ranges import at_least
 from isogain.record.logger import Spectrum, record
+from isogain.training.learner import Learner
 
 EDGES = np.geomspace(1e-9, 1e6, 65)  # 64 bins, an equal ratio each
 LOSSES: dict[object, Loss] = {cross_entropy: "cross_entropy", mse_loss: "squared"}

@@ -5,10 +5,10 @@ import pytorch_lightning as pl
 
 from isogain.callbacks.base import Diagnostic, probe
 from isogain.callbacks.jacobian import EDGES, spread, steps
+from isogain.config.ranges import at_least
 from isogain.diagnostics.jacobian import factor_spectra, input_norms
-from isogain.learner import Learner
-from isogain.ranges import at_least
 from isogain.record.logger import Spectrum, record
+from isogain.training.learner import Learner
 
 
 class FactorSpectrum(Diagnostic):

@@ -4,11 +4,11 @@ import pytorch_lightning as pl
 import torch
 
 from isogain.callbacks.base import Diagnostic, Every, probe
+from isogain.config.ranges import at_least
 from isogain.diagnostics.gradients import gradient_norms, gradient_ratios, signal_gradient_norms
-from isogain.learner import Learner
-from isogain.loss_scale import overflowed
-from isogain.ranges import at_least
 from isogain.record.logger import Spectrum, record
+from isogain.training.learner import Learner
+from isogain.training.loss_scale import overflowed
 
 
 class GradientNorms(pl.Callback):

@@ -7,12 +7,12 @@ import pytorch_lightning as pl
 from torch import Tensor
 
 from isogain.callbacks.base import Diagnostic, probe
+from isogain.config.ranges import at_least
 from isogain.diagnostics.extremes import jacobian_extremes
 from isogain.diagnostics.jacobian import jacobian_spectra
-from isogain.learner import Learner
 from isogain.models.base import Network
-from isogain.ranges import at_least
 from isogain.record.logger import Spectrum, record
+from isogain.training.learner import Learner
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 
-from isogain.learner import Learner
-from isogain.ranges import at_least
+from isogain.config.ranges import at_least
+from isogain.training.learner import Learner
 
 Metric = Literal["train/loss", "train/acc", "val/loss", "val/acc"]
 
@@ -24,6 +24,13 @@ class LearningTime(pl.Callback):
     ) -> None:
         self.metric, self.stop = metric, stop
         self.at = [at_least("at", value, 0) for value in at]
+        if stop and not self.at:
+            raise ValueError("stop: has no effect without a value in at")
+
+    @property
+    def awaited(self) -> tuple[str, str] | None:
+        """The option that names the metric it waits for, and that metric; None where it waits for none."""
+        return ("metric", self.metric) if self.at else None
 
     def on_train_batch_start(self, trainer: pl.Trainer, learner: Learner, *args: Any) -> None:
         """After the learner's own callbacks, which read the sums once this one's `on_train_batch_end` is over."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 from tqdm import tqdm
 
-from isogain.learner import Learner
+from isogain.training.learner import Learner
 
 log = logging.getLogger(__name__)
 SHOWN = ("train/loss", "train/acc", "val/loss", "val/acc")

@@ -6,10 +6,10 @@ import numpy as np
 import pytorch_lightning as pl
 
 from isogain.callbacks.base import Diagnostic, probe
+from isogain.config.ranges import at_least
 from isogain.diagnostics.signals import signals
-from isogain.learner import Learner
-from isogain.ranges import at_least
 from isogain.record.logger import Spectrum, record
+from isogain.training.learner import Learner
 
 
 class SignalStatistics(Diagnostic):

@@ -6,10 +6,10 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
-from isogain.learner import Learner
 from isogain.record.logger import Spectrum, record
-from isogain.theory.critical import Point
+from isogain.theory.critical_point import Point
 from isogain.theory.prediction import Prediction
+from isogain.training.learner import Learner
 
 ENSEMBLES = ("orthogonal", "gaussian")
 

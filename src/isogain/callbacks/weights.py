@@ -7,8 +7,8 @@ from torch import Tensor
 
 from isogain.callbacks.base import Diagnostic
 from isogain.diagnostics.weights import kernel_gaps, kernel_shapes, kernel_spectra
-from isogain.learner import Learner
 from isogain.record.logger import Spectrum, record
+from isogain.training.learner import Learner
 
 EDGES = np.geomspace(1e-2, 1e1, 65)  # 64 bins, an equal ratio each
 

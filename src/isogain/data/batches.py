@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from isogain.errors import unwritten
+from isogain.config.errors import unwritten
 
 Batch = tuple[Tensor, Tensor]
 View = Callable[[Tensor], Tensor]

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from isogain.config.errors import DataError
 from isogain.data.images import Sequences
 from isogain.data.source import content, downloaded
-from isogain.errors import DataError
 
 FOLDER = "cifar-10-batches-py"
 MD5 = {  # as torchvision publishes them

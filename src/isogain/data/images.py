@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from isogain.config.errors import unwritten
 from isogain.data.batches import Stream
 from isogain.data.inputs import Inputs, view_of
 from isogain.data.task import Task, hits
-from isogain.errors import unwritten
 
 PERMUTATION_SEED = 92916  # numpy's RandomState; expRNN, scoRNN and their successors permute by it
 Order = Literal["flat", "rows", "pixels", "permuted"]

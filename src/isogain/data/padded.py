@@ -6,10 +6,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from isogain.config.ranges import between
 from isogain.data.batches import Batch, Batches, Stream, View, evaluation_seed, training_seed
 from isogain.data.inputs import Inputs
 from isogain.data.mnist import MNIST
-from isogain.ranges import between
 
 TABLE = 150_000  # steps of noise, the same in every run
 

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from isogain.config.errors import DataError
+from isogain.config.ranges import at_least
 from isogain.data.batches import Stream
 from isogain.data.source import content, located
 from isogain.data.task import Task, hits
 from isogain.data.word_vectors import dimension
 from isogain.data.words import PADDING, UNKNOWN, Embedding, numbered, vectors, vocabulary, words
-from isogain.errors import DataError
-from isogain.ranges import at_least
 
 log = logging.getLogger(__name__)
 MD5 = {

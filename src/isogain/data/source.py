@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
-from isogain.errors import DataError
+from isogain.config.errors import DataError
 
 log = logging.getLogger(__name__)
 UNPACK = {".xz": lzma.decompress, ".gz": gzip.decompress}

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from isogain.config.errors import DataError
 from isogain.data.images import Sequences
 from isogain.data.source import content, downloaded
-from isogain.errors import DataError
 
 MD5 = {  # as torchvision publishes them
     "train_32x32.mat": "e26dedcc434d2e4c54c9b2d4a06d8373",

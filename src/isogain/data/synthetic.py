@@ -9,10 +9,10 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy, mse_loss
 
+from isogain.config.errors import unwritten
+from isogain.config.ranges import at_least
 from isogain.data.batches import Batch, Draws, Stream, evaluation_seed
 from isogain.data.task import Task
-from isogain.errors import unwritten
-from isogain.ranges import at_least
 
 SYMBOLS, RECALLED = 8, 10
 BLANK, MARKER = 0, SYMBOLS + 1

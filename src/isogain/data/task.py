@@ -7,10 +7,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from isogain.config.errors import DataError, unwritten
+from isogain.config.objective import default_objective
+from isogain.config.ranges import at_least, between
 from isogain.data.batches import Batch, Batches, Stream, View
-from isogain.errors import DataError, unwritten
-from isogain.ranges import at_least, between
-from isogain.record.objective import default_objective
 
 
 def hits(logits: Tensor, y: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from isogain.errors import DataError
+from isogain.config.errors import DataError
 
 BOM = b"\xef\xbb\xbf"
 BLANKS = " \t\r\n"  # no more: a word may hold a no-break space

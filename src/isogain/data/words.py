@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from isogain.config.errors import DataError
 from isogain.data.word_vectors import entries, vector
-from isogain.errors import DataError
 
 PADDING, UNKNOWN = 0, 1  # their numbers in every vocabulary
 WORD = re.compile(

@@ -10,9 +10,9 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
-from isogain.cores import each
-from isogain.graded import PROBES, Factor, Graded, probes, rotation
-from isogain.graded_double import GradedDouble
+from isogain.linalg.graded import PROBES, Factor, Graded, probes, rotation
+from isogain.linalg.graded_double import GradedDouble
+from isogain.linalg.per_core import each
 from isogain.models.base import Network
 
 ENTRIES = 2**17  # of the Jacobians that one thread works on: more fall out of its cache

@@ -23,11 +23,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from isogain.config.ranges import between
 from isogain.diagnostics.gram import bare, gram, outputs, product, squared_norms
 from isogain.diagnostics.lanczos import largest_eigenvalues
 from isogain.diagnostics.precision import at_least_single
 from isogain.models.base import Network
-from isogain.ranges import between
 
 Kind = Literal["exact", "ggn", "mc", "empirical"]
 Loss = Literal["cross_entropy", "squared"]

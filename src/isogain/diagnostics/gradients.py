@@ -7,7 +7,7 @@ from torch import Tensor
 
 from isogain.diagnostics.jacobian import precise
 from isogain.diagnostics.pulled import pull_scaled_, rescale_
-from isogain.half import working_type
+from isogain.linalg.half import working_type
 from isogain.models.base import Network
 
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils.parametrize import cached
 
-from isogain.cores import each, log_abs_dets, singular_values
 from isogain.diagnostics.exact import exact_logs, identities
 from isogain.diagnostics.gram import bare
 from isogain.diagnostics.pulled import pull_input_scaled, pull_scaled_, rescale_
+from isogain.linalg.per_core import each, log_abs_dets, singular_values
 from isogain.models.base import Network
 from isogain.models.factors import States
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from isogain.diagnostics.gram import bare
-from isogain.half import HALF
+from isogain.linalg.half import HALF
 from isogain.models.base import Network
 
 

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from isogain.double_double import power_of_two
+from isogain.linalg.double_double import power_of_two
 from isogain.models.base import Network
 from isogain.models.factors import Scaled
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from isogain.cores import singular_values
 from isogain.linalg import orthogonality_gap
+from isogain.linalg.per_core import singular_values
 from isogain.models.base import Network
 
 

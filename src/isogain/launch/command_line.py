@@ -12,7 +12,7 @@ import omegaconf
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from isogain.errors import UserError, refuse
+from isogain.config.errors import UserError, refuse
 from isogain.launch.hydra_errors import malformed, one_line
 
 HYDRA, OMEGACONF, PYTHON = (

@@ -11,9 +11,9 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
 
-from isogain import shell
-from isogain.errors import resolver_said
-from isogain.names import nearest
+from isogain.config import shell
+from isogain.config.errors import resolver_said
+from isogain.config.nearest import nearest
 
 KEY = r"[\w./@+~-]+"
 LAUNCHERS = "cluster=local and cluster=slurm have some"

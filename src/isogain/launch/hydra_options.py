@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 OF_A_SWEEP = ("hydra.sweep.", "hydra.sweeper", "hydra/sweeper", "hydra.launcher", "hydra/launcher")
 OF_A_RUN = ("hydra.run.",)
-TARGET = "isogain.run.run"  # the root's `_target_`: what train.py runs
+TARGET = "isogain.training.run.run"  # the root's `_target_`: what train.py runs
 WITHOUT_OBJECTIVE = {None, "grid", "basic", "missing"}  # sweepers that look for no best point
 IN_PROCESS = {None, "one_by_one", "basic"}  # launchers that a single run could be said to have
 

@@ -74,7 +74,9 @@ def _projected(config: Mapping[str, Any], data: Task) -> str:
 
 def _redrawn(config: Mapping[str, Any], data: Task) -> str:
     init = config["init"]
-    if init.get("_target_") == "isogain.critical.Critical" and init.get("normalise_input", True):
+    if init.get("_target_") == "isogain.init.critical.Critical" and init.get(
+        "normalise_input", True
+    ):
         return "init=critical draws the input's weights: init.normalise_input=false leaves them"
     return _of_a_checkpoint("model.input_init")(config, data)
 

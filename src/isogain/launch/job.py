@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 import sys
 import traceback
 from pathlib import Path
@@ -10,32 +9,21 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
-from isogain import config as _config  # noqa: F401 - registers its resolver
-from isogain.allocator import keep_freed_memory
-from isogain.errors import AnotherRun, ConfigError, Interrupted, Preempted, UserError, refuse
-from isogain.launch import hydra_options
+from isogain.config.errors import AnotherRun, Interrupted, Preempted, UserError, refuse
+from isogain.config.objective import objective_of
+from isogain.launch import hydra_options, resolvers  # noqa: F401 - registers them
 from isogain.launch.command_line import exit_code
 from isogain.launch.quiet import quieten
-from isogain.preemption import Warnings, in_a_batch_job
 from isogain.record.continuation import outcome_already
-from isogain.record.objective import objective_of
 from isogain.record.rank import rank
-from isogain.record.run_folder import RunFolder, fresh_folder, ways_on
+from isogain.record.run_folder import RunFolder, ways_on
 from isogain.record.sweep_json import in_one_process
+from isogain.training.allocator import keep_freed_memory
+from isogain.training.preemption import Warnings, in_a_batch_job
 
 log = logging.getLogger(__name__)
-
-
-def folder_of(out: Any) -> str:
-    """The folder that `out` names, a fresh one where it names none; raises ConfigError where it is no name."""
-    if isinstance(out, DictConfig | ListConfig):
-        raise ConfigError(f"out={out}: must be text or null")
-    return os.path.expanduser(str(out)) if out not in (None, "") else fresh_folder()
-
-
-OmegaConf.register_new_resolver("folder", folder_of, use_cache=True, replace=True)
 
 
 def job(config: DictConfig) -> float:
@@ -84,11 +72,11 @@ def _ran(config: DictConfig, hydra: Any, folder: RunFolder, noted: Warnings) -> 
     """The summary of the run that `config` describes."""
     # before the imports: it tells of its fonts when it is loaded for the first time
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
-    from isogain.callbacks.preemption import SaveOnWarning
-    from isogain.config import parts, resolved
+    from isogain.callbacks.save_on_signal import SaveOnWarning
+    from isogain.config.check import parts, resolved
     from isogain.launch import idle_options
-    from isogain.rehearsal import rehearse
-    from isogain.run import run
+    from isogain.training.preflight import rehearse
+    from isogain.training.run import run
 
     quieten()  # after them: Lightning sets its logger's level when it is loaded
     keep_freed_memory()

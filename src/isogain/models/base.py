@@ -10,10 +10,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from isogain.errors import unwritten
+from isogain.config.errors import unwritten
+from isogain.config.ranges import at_least
 from isogain.models.factors import Scaled
-from isogain.ranges import at_least
-from isogain.theory.critical import Point
+from isogain.theory.critical_point import Point
 from isogain.theory.prediction import Prediction
 from isogain.theory.spectrum import Weights
 

@@ -11,8 +11,8 @@ from isogain.init import gaussian_
 from isogain.models.base import Affine, Network
 from isogain.models.factors import Scaled, once
 from isogain.models.lstm_slopes import LogSlopes, Slopes
-from isogain.theory import critical, prediction
-from isogain.theory.critical import Point
+from isogain.theory import critical_point, prediction
+from isogain.theory.critical_point import Point
 from isogain.theory.prediction import Prediction
 from isogain.theory.spectrum import Weights
 
@@ -150,7 +150,7 @@ class LSTM(Network):
         normalise_input: bool,
         weights: Weights,
     ) -> Point:
-        return critical.gates(self.forget_bias, q_star, sigma_w, normalise_input, weights)
+        return critical_point.gates(self.forget_bias, q_star, sigma_w, normalise_input, weights)
 
     def predicted(self, at: Point, weights: Weights, x: Tensor) -> Prediction:
         if self.depth > 1:

@@ -10,8 +10,8 @@ from isogain.activations import ACTIVATIONS
 from isogain.init import gaussian_
 from isogain.models.base import Affine, Network
 from isogain.models.factors import Scaled, once, resolved
-from isogain.theory import critical, prediction
-from isogain.theory.critical import Point
+from isogain.theory import critical_point, prediction
+from isogain.theory.critical_point import Point
 from isogain.theory.prediction import Prediction
 from isogain.theory.spectrum import Weights
 
@@ -91,7 +91,7 @@ class MLP(Network):
         normalise_input: bool,
         weights: Weights,
     ) -> Point:
-        return critical.layers(self.activation, q_star, sigma_w, normalise_input)
+        return critical_point.layers(self.activation, q_star, sigma_w, normalise_input)
 
     def predicted(self, at: Point, weights: Weights, x: Tensor) -> Prediction:
         return prediction.layers(self.activation, at.sigma_w, at.sigma_b, self.depth, weights)

@@ -11,8 +11,8 @@ from isogain.init import gaussian_
 from isogain.models.base import Affine, Network
 from isogain.models.factors import Scaled, once, resolved
 from isogain.models.recurrence import Recurrence
-from isogain.theory import critical, prediction
-from isogain.theory.critical import Point
+from isogain.theory import critical_point, prediction
+from isogain.theory.critical_point import Point
 from isogain.theory.prediction import Prediction
 from isogain.theory.spectrum import Weights
 
@@ -149,7 +149,7 @@ class RNN(Network):
         normalise_input: bool,
         weights: Weights,
     ) -> Point:
-        return critical.recurrence(self.activation, q_star, sigma_w, normalise_input)
+        return critical_point.recurrence(self.activation, q_star, sigma_w, normalise_input)
 
     def predicted(self, at: Point, weights: Weights, x: Tensor) -> Prediction:
         if self.depth > 1:  # the state's Jacobian is a block matrix: no theory of it

@@ -9,7 +9,7 @@ import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import Tensor
 
-from isogain.errors import CheckpointError, UserError
+from isogain.config.errors import CheckpointError, UserError
 from isogain.record.atomic import replaced
 from isogain.record.checkpoint_shape import REQUIRED, first_mistake, stray_moments
 

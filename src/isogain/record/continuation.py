@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
-from isogain.errors import AnotherRun
+from isogain.config.errors import AnotherRun
 from isogain.record import identity
 from isogain.record.bounded import Damaged
 from isogain.record.bounded_json import json_object

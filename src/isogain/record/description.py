@@ -11,7 +11,7 @@ from isogain.record import bounded
 from isogain.record.bounded import Damaged
 from isogain.record.bounded_yaml import parsed
 from isogain.record.config_yaml import GROUPS, Foreign, option, read_config
-from isogain.record.status import Status
+from isogain.record.run_status import Status
 from isogain.record.summary_json import read_summary
 from isogain.record.unfinished import unfinished_status
 

@@ -4,7 +4,7 @@ import os
 import weakref
 from pathlib import Path
 
-from isogain.errors import FolderLost
+from isogain.config.errors import FolderLost
 
 
 class HeldFolder:

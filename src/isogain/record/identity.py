@@ -6,7 +6,7 @@ Configs are plain nested dicts with every value filled in: `there` is a run fold
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from isogain.moved import with_current_names
+from isogain.config.moved import with_current_names
 from isogain.record.config_difference import Difference, walk
 from isogain.record.observers import observes
 

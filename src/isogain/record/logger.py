@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from isogain.errors import FolderLost
+from isogain.config.errors import FolderLost
 from isogain.record.held_folder import HeldFolder
 from isogain.record.metrics_csv import Table
 from isogain.record.spectra_npz import Arrays

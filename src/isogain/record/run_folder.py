@@ -12,8 +12,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from isogain import shell
-from isogain.errors import ConfigError
+from isogain.config import shell
+from isogain.config.errors import ConfigError
 from isogain.record.atomic import alone, append, is_regular, remove_parts, replaced, set_aside
 from isogain.record.attempts import Attempts
 from isogain.record.held_folder import HeldFolder

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from isogain.config.terminal import first_line
 from isogain.record.bounded import Damaged
 from isogain.record.bounded_json import json_object
-from isogain.record.status import Status
-from isogain.terminal import first_line
+from isogain.record.run_status import Status
 
 NAME = "summary.json"
 KEYS = 5_000  # more than any run has

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from isogain.errors import ConfigError
+from isogain.config.errors import ConfigError
 from isogain.record.atomic import replaced
 from isogain.record.bounded import Damaged
 from isogain.record.bounded_json import json_object

@@ -6,7 +6,7 @@ from pathlib import Path
 from isogain.record.attempts_jsonl import read_events
 from isogain.record.last_step import seconds
 from isogain.record.processes import is_alive, this_host
-from isogain.record.status import Status
+from isogain.record.run_status import Status
 
 
 def unfinished_status(folder: Path) -> Status:

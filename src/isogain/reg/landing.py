@@ -5,11 +5,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from isogain import newton_schulz
-from isogain.linalg import gram_error, per_matrix, pieces, tall
-from isogain.ranges import positive
+from isogain.config.ranges import positive
+from isogain.linalg import gram_error, newton_schulz, per_matrix, pieces, tall
+from isogain.linalg.transient_dicts import ByTensor
 from isogain.reg.base import Regularizer
-from isogain.transient import ByTensor
 
 
 class Landing(Regularizer):

@@ -8,9 +8,9 @@ from torch.func import functional_call
 from torch.nn.utils.parametrizations import orthogonal
 from torch.nn.utils.parametrize import register_parametrization
 
-from isogain.half import HALF, at_least_single
+from isogain.config.ranges import positive
 from isogain.linalg import polar
-from isogain.ranges import positive
+from isogain.linalg.half import HALF, at_least_single
 from isogain.reg.base import Regularizer
 
 MAPS = {"exp": "matrix_exp", "cayley": "cayley"}

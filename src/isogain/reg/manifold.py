@@ -5,12 +5,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from isogain.errors import unwritten
-from isogain.half import working_type
+from isogain.config.errors import unwritten
+from isogain.config.ranges import positive
 from isogain.linalg import per_matrix, pieces
-from isogain.ranges import positive
+from isogain.linalg.half import working_type
+from isogain.linalg.transient_dicts import ByTensor
 from isogain.reg.base import Regularizer, place_of
-from isogain.transient import ByTensor
 
 MOMENTA = ("momentum_buffer", "exp_avg")  # torch's names in SGD and RMSprop, and in Adam
 SMALLEST = 1e-6  # of a learned gain: at 0 the kernel would forget its direction

@@ -5,8 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from isogain.config.ranges import at_least
 from isogain.linalg import gram_error, tall
-from isogain.ranges import at_least
 from isogain.reg.manifold import Manifold
 
 

@@ -8,10 +8,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from isogain.errors import unwritten
-from isogain.half import at_least_single
+from isogain.config.errors import unwritten
+from isogain.config.ranges import at_least, between, positive
 from isogain.linalg import gram_error, pieces, tall
-from isogain.ranges import at_least, between, positive
+from isogain.linalg.half import at_least_single
 from isogain.reg.base import Regularizer, place_of
 from isogain.schedules import FACTORS
 

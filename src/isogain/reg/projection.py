@@ -5,10 +5,9 @@ from typing import Literal
 
 from torch import Tensor
 
-from isogain import newton_schulz
-from isogain.linalg import check_finite, orthonormal, polar, svd
-from isogain.newton_schulz import NewtonSchulz
-from isogain.ranges import at_least, between, positive
+from isogain.config.ranges import at_least, between, positive
+from isogain.linalg import check_finite, newton_schulz, orthonormal, polar, svd
+from isogain.linalg.newton_schulz import NewtonSchulz
 from isogain.reg.base import Regularizer
 
 

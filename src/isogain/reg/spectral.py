@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
+from isogain.config.ranges import between, positive
 from isogain.linalg import svd
-from isogain.ranges import between, positive
 from isogain.reg.base import NOT_ATTACHED, Regularizer
 from isogain.reg.stiefel import Stiefel
 

@@ -6,11 +6,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from isogain import newton_schulz
-from isogain.linalg import skew, tall, tangent, transposed
-from isogain.newton_schulz import NewtonSchulz
-from isogain.reg.manifold import Manifold
-from isogain.reg.retractions import (
+from isogain.linalg import newton_schulz, skew, tall, tangent, transposed
+from isogain.linalg.newton_schulz import NewtonSchulz
+from isogain.linalg.retractions import (
     cayley_frame,
     cayley_plane,
     exponential,
@@ -19,6 +17,7 @@ from isogain.reg.retractions import (
     qr_frame,
     qr_plane,
 )
+from isogain.reg.manifold import Manifold
 
 CORRECTED = 32  # steps between two corrections of rounding where nothing else asks for one
 ROUNDING = {torch.float64: 1e-15, torch.float32: 4e-8}  # gap a step may leave beside rounding

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from isogain.activations import ACTIVATIONS
-from isogain.names import nearest
+from isogain.config.nearest import nearest
 
 Phi = str | Callable[[Tensor], Tensor]
 LEGENDRE = 16  # nodes a panel: polynomials of degree 31 are exact

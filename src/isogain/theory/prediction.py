@@ -8,7 +8,7 @@ from torch import Tensor
 
 from isogain.theory import meanfield
 from isogain.theory import recurrent as rnn
-from isogain.theory.critical import SCALE_FREE, STEPS
+from isogain.theory.critical_point import SCALE_FREE, STEPS
 from isogain.theory.law import LEAST
 from isogain.theory.spectrum import Spectrum, Weights, moments
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from isogain.ranges import at_least
+from isogain.config.ranges import at_least
 from isogain.theory import meanfield
 from isogain.theory.gaussian import Phi
 from isogain.theory.grids import Number

@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from isogain.ranges import at_least, positive
+from isogain.config.ranges import at_least, positive
 from isogain.theory.gaussian import Phi
 from isogain.theory.roots import newton
 from isogain.theory.slopes import Slopes

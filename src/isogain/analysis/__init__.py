@@ -1,0 +1,1 @@
+"""From run folders to answers: status, statistics, reports, figures, and the board."""

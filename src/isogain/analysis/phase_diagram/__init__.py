@@ -1,0 +1,1 @@
+"""What mean-field theory predicts, as a table and as figures: `python -m isogain.theory`."""

@@ -1,0 +1,111 @@
+"""Figures from run folders: `python -m isogain.plots FOLDER ... --figure learning --by reg --out figure.png`."""
+
+import argparse
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from isogain.config import arguments, streams
+from isogain.config.terminal import printable
+
+FIGURES = {
+    "training": ("bands", "the Jacobian's singular values over training, as quantile bands"),
+    "heatmap": ("heatmap", "the same as a heat map"),
+    "start": ("start", "at step 0: what was measured and the density that theory predicts"),
+    "learning": ("learning", "learning curves with 95 % intervals over seeds"),
+    "means": ("means", "a metric by method and condition, with intervals"),
+    "gradients": ("gradients", "the signal's gradient at every layer or time step"),
+    "weight_gradients": ("weight_gradients", "the kernels' gradients, a curve a layer or gate"),
+    "grid": ("depth_gain", "depth × gain: the metric at the end, and the steps to a value of it"),
+    "fisher": ("fisher", "the Fisher's largest eigenvalue against the Jacobian's σ²_max"),
+    "margin": ("margin", "a metric against reg.margin"),
+}  # name -> module, whose function of the same name draws; what it shows
+WIDTH = max(map(len, FIGURES))
+EXAMPLES = "figures:\n" + "\n".join(
+    f"  {name:<{WIDTH}}  {what}" for name, (_, what) in FIGURES.items()
+)
+EXAMPLES += (
+    """
+
+  python -m isogain.plots sweep --figure heatmap --by reg --out heatmap.png
+
+"""
+    + arguments.EXIT
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Draw one figure from all runs below FOLDER; --by pools the runs that agree in its keys, otherwise each run is
+    drawn alone.
+    """
+    options = parser().parse_args(argv)
+    return arguments.exit_code(lambda: draw(options))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    told = arguments.parser("plots", main, EXAMPLES)
+    arguments.add_folder(told, several=True)
+    told.add_argument(
+        "--figure",
+        choices=FIGURES,
+        default="training",
+        metavar="NAME",
+        help="one of those below; training by default",
+    )
+    told.add_argument(
+        "--out",
+        type=Path,
+        default=Path("figure.png"),
+        metavar="FILE",
+        help="png, svg or pdf; figure.png by default",
+    )
+    told.add_argument("--by", nargs="+", metavar="KEY", help="a panel or curve a level of these")
+    told.add_argument("--against", nargs="+", metavar="KEY", help="means: to the right")
+    told.add_argument(
+        "--metric", metavar="METRIC", help="a column of summary.json; learning: of metrics.csv"
+    )
+    told.add_argument("--rows", metavar="KEY", help="grid: upwards; model.depth by default")
+    told.add_argument("--columns", metavar="KEY", help="grid: to the right; init.gain by default")
+    told.add_argument(
+        "--curve", metavar="METRIC", help="grid: of metrics.csv; train/acc by default"
+    )
+    told.add_argument(
+        "--reach", type=float, metavar="VALUE", help="grid: the value of it to wait for"
+    )
+    return told
+
+
+def draw(options: argparse.Namespace) -> None:
+    """Write the figure; raises what its parts raise, and ValueError for an option that it does not have."""
+    from isogain.analysis.plots.style import save
+    from isogain.analysis.statistics.runs_table import runs
+
+    figure = function(options.figure)
+    names = ("by", "against", "metric", "rows", "columns", "curve", "reach")
+    given = {name: v for name in names if (v := getattr(options, name)) is not None}
+    known = inspect.signature(figure).parameters
+    if foreign := [name for name in given if name not in known]:
+        raise ValueError(f"--{foreign[0]}: not of --figure {options.figure}")
+    keys = [k for name in ("by", "against") for k in given.get(name, ())]
+    keys += [given[name] for name in ("rows", "columns") if name in given]
+    table = runs(*options.folders, keep=keys)
+    for folder, why in table.attrs["skipped"].items():
+        print(printable(f"not read: {folder}: {why}"), file=sys.stderr)
+    if not len(table):
+        raise ValueError(f"{', '.join(map(str, options.folders))}: no run folder in it")
+    save(figure(table, **given), options.out)
+    print(printable(options.out))
+
+
+def function(name: str) -> Callable[..., Any]:
+    """What draws the figure of this name, a function of runs()' table."""
+    module, _ = FIGURES[name]
+    return getattr(import_module(f"isogain.analysis.plots.{module}"), module)
+
+
+if __name__ == "__main__":
+    sys.exit(streams.exit_code(main))

@@ -1,0 +1,60 @@
+"""The Jacobian's singular values over training, as quantile bands."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from isogain.analysis.plots.groups import Events, counted, empty, groups, measured
+from isogain.analysis.plots.style import COLOURS, below, page, styled, title
+
+FLOOR = 1e-12  # the least singular value shown: below lie those that float64 could not resolve
+PERCENTILES = (5, 25, 50, 75, 95, 100)
+SPECTRUM = "jacobian/spectrum"
+
+
+def percentiles(found: Events) -> np.ndarray:
+    """Percentiles 5, 25, 50, 75, 95 and 100 over all examples and values: (events, 6)."""
+    return np.percentile(found.values.reshape(len(found.steps), -1), PERCENTILES, axis=1).T
+
+
+@styled
+def bands(table: pd.DataFrame, by: tuple[str, ...] = ()) -> Any:
+    """A panel a run, or a group with the values of all its runs together, side by side on one scale."""
+    named = groups(table, by)
+    found, missing = measured(named, SPECTRUM)
+    figure, panels = page(len(named), sharey=True)
+    for i, (axes, (name, runs)) in enumerate(zip(panels, named.items(), strict=True)):
+        title(axes, counted(name, runs))
+        if name in missing:
+            empty(axes, missing[name])
+        else:
+            _draw(axes, found[name], COLOURS[i % len(COLOURS)])
+    panels[0].set_yscale("log")
+    panels[0].set_ylim(bottom=max(panels[0].get_ylim()[0], FLOOR))
+    below(panels, "optimiser steps")
+    figure.supylabel(r"singular values of $\partial h_L/\partial h_0$")
+    figure.legend(handles=_legend(), loc="outside lower center", ncols=5, frameon=False)
+    return figure
+
+
+def _draw(axes: Any, found: Events, colour: str) -> None:
+    low, quarter, median, more, high, largest = np.maximum(percentiles(found), FLOOR / 10).T
+    axes.fill_between(found.steps, low, high, color=colour, alpha=0.15, lw=0)
+    axes.fill_between(found.steps, quarter, more, color=colour, alpha=0.35, lw=0)
+    axes.plot(found.steps, median, color=colour, lw=1.6)
+    axes.plot(found.steps, largest, color=colour, lw=1.2, ls=":")
+    axes.axhline(1, color="0.4", lw=0.8)
+
+
+def _legend() -> list[Any]:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    return [
+        Line2D([], [], color="0.3", lw=1.2, ls=":", label="largest"),
+        Line2D([], [], color="0.3", lw=1.6, label="median"),
+        Patch(color="0.3", alpha=0.45, lw=0, label="25 to 75 %"),
+        Patch(color="0.3", alpha=0.15, lw=0, label="5 to 95 %"),
+        Line2D([], [], color="0.4", lw=0.8, label="isometry"),
+    ]

@@ -1,0 +1,55 @@
+"""The Jacobian's singular values over training, as a heat map: a histogram of log s at every step."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from isogain.analysis.plots.bands import FLOOR, SPECTRUM
+from isogain.analysis.plots.groups import Events, counted, edges, empty, groups, measured
+from isogain.analysis.plots.style import COLOURS, SEQUENTIAL, below, page, styled, title
+
+BINS = 48
+
+
+def bins(found: list[Events]) -> np.ndarray:
+    """Edges (BINS + 1,), an equal ratio each, that hold all values of all panels but those below FLOOR."""
+    values = np.concatenate([e.values.ravel() for e in found])
+    seen = values[values >= FLOOR]
+    if not len(seen):
+        raise ValueError(f"no singular value is above {FLOOR:g}")
+    low, high = seen.min(), seen.max()
+    return np.geomspace(low / 1.1, high * 1.1, BINS + 1)
+
+
+def shares(found: Events, at: np.ndarray) -> np.ndarray:
+    """Share of the values in each bin at every step: (bins, events); what lies below the edges is in none."""
+    rows = found.values.reshape(len(found.steps), -1)
+    return np.stack([np.histogram(row, at)[0] / len(row) for row in rows], axis=1)
+
+
+@styled
+def heatmap(table: pd.DataFrame, by: tuple[str, ...] = ()) -> Any:
+    """A panel a run, or a group with the values of all its runs together, on one scale of place and shade."""
+    from matplotlib.colors import PowerNorm
+
+    named = groups(table, by)
+    found, missing = measured(named, SPECTRUM)
+    at = bins(list(found.values()))
+    images = {name: 100 * shares(e, at) for name, e in found.items()}
+    figure, panels = page(len(named), sharey=True)
+    norm = PowerNorm(0.5, 0, max(image.max() for image in images.values()))  # small shares show
+    for axes, (name, runs) in zip(panels, named.items(), strict=True):
+        title(axes, counted(name, runs))
+        if name in missing:
+            empty(axes, missing[name])
+            continue
+        image = np.ma.masked_equal(images[name], 0)
+        look = {"norm": norm, "cmap": f"{SEQUENTIAL}_r", "rasterized": True}
+        drawn = axes.pcolormesh(edges(found[name].steps), at, image, **look)
+        axes.axhline(1, color=COLOURS[1], lw=1.2, ls="--")
+    panels[0].set_yscale("log")
+    below(panels, "optimiser steps")
+    figure.supylabel(r"singular values of $\partial h_L/\partial h_0$; dashed: isometry")
+    figure.colorbar(drawn, ax=panels, label="share of the values in a bin, %", aspect=30)
+    return figure

@@ -1,0 +1,1 @@
+"""Mirrors of the record on Weights & Biases, live or offline."""

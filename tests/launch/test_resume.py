@@ -1,0 +1,93 @@
+"""The same command gives the same numbers, bit for bit, however often it is cut off on the way."""
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+from runs import CONF, Crash, assert_same_run, checkpoint, metrics, small_run
+
+from isogain.data import mnist
+
+STEPS = 18  # three epochs of six
+REGS = [(f"reg={path.stem}",) for path in sorted((CONF / "reg").glob("*.yaml"))]
+LEARNED = [(f"reg={name}", "reg.gain=learned") for name in ("manifold", "oblique")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def read_once():
+    """The data files, for all runs of this module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mnist, "idx_tensor", cache(mnist.idx_tensor))
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("whole") / "run"
+    small_run(out)
+    return out
+
+
+def test_the_same_command_and_seed_give_bitwise_the_same_run(whole, tmp_path):
+    small_run(tmp_path / "again")
+    assert_same_run(whole, tmp_path / "again")
+
+
+def test_another_seed_gives_another_run(whole, tmp_path):
+    small_run(tmp_path / "other", "seed=1")
+    assert metrics(whole) != metrics(tmp_path / "other")
+
+
+@pytest.mark.parametrize("every", ["null", "4", "6", "1"])
+@pytest.mark.parametrize("at", [3, 6, 9, 12, 13, 17])
+def test_a_resumed_run_ends_bitwise_where_the_uninterrupted_one_ends(whole, tmp_path, every, at):
+    out = tmp_path / "cut"
+    option = f"callbacks.checkpoints.every={every}"
+    with pytest.raises(RuntimeError, match="crash"):
+        small_run(out, option, extra={"crash": Crash(at)})
+    small_run(out, option, "resume=true")
+    assert_same_run(whole, out)
+
+
+@pytest.mark.parametrize("options", [*REGS, *LEARNED], ids="-".join)
+def test_every_reg_goes_on_bitwise_where_it_was_cut_off(tmp_path, options):
+    """Cut in the second epoch, a step after a checkpoint that lies within it."""
+    options = (*options, "trainer.max_epochs=2", "callbacks.checkpoints.every=4", "init.gain=1.1")
+    small_run(tmp_path / "whole", *options)
+    with pytest.raises(RuntimeError, match="crash"):
+        small_run(tmp_path / "cut", *options, extra={"crash": Crash(9)})
+    assert checkpoint(tmp_path / "cut")["global_step"] == 8
+    small_run(tmp_path / "cut", *options, "resume=true")
+    assert_same_run(tmp_path / "whole", tmp_path / "cut")
+
+
+@pytest.mark.parametrize("limits", [("trainer.max_steps=15",), ("trainer.max_steps=18",)], ids=str)
+@pytest.mark.parametrize("at", [3, 9, 13])
+def test_a_run_that_ends_by_its_steps_resumes_bitwise_too(tmp_path, limits, at):
+    """Lightning takes an epoch that is over for one to go on with where there is a limit in steps."""
+    small_run(tmp_path / "whole", *limits)
+    with pytest.raises(RuntimeError, match="crash"):
+        small_run(tmp_path / "cut", *limits, extra={"crash": Crash(at)})
+    small_run(tmp_path / "cut", *limits, "resume=true")
+    assert_same_run(tmp_path / "whole", tmp_path / "cut")
+
+
+class Rates(pl.Callback):
+    """The learning rate of every step."""
+
+    def __init__(self) -> None:
+        self.of: dict[int, float] = {}
+
+    def on_train_batch_start(self, trainer, *args) -> None:
+        self.of[trainer.global_step] = trainer.optimizers[0].param_groups[0]["lr"]
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
+def test_a_run_that_is_asked_for_more_has_the_rates_of_the_new_length(tmp_path, schedule):
+    option, whole, longer = f"optim.schedule={schedule}", Rates(), Rates()
+    small_run(tmp_path / "whole", option, "trainer.max_epochs=3", extra={"rates": whole})
+    small_run(tmp_path / "run", option, "trainer.max_epochs=1")
+    more = ("trainer.max_epochs=3", "resume=true")
+    small_run(tmp_path / "run", option, *more, extra={"rates": longer})
+    assert longer.of == {step: rate for step, rate in whole.of.items() if step >= 6}
