@@ -1,4 +1,4 @@
-"""The floors of docs/architecture.md: what each room of src/isogain may import, and what the science floor stays free of."""
+"""The floors of docs/architecture.md: what each room of src may import, and what the science floor stays free of."""
 
 import ast
 import subprocess
