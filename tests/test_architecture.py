@@ -11,6 +11,7 @@ import pytest
 
 SRC = Path(__file__).parents[1] / "src"
 FLOORS = {
+    "lazy": 0,
     **{"config": 1, "linalg": 1, "activations": 1, "schedules": 1},
     **{"theory": 2, "reg": 2, "data": 2, "record": 2, "init": 3, "analysis": 3},
     **{"models": 4, "tracking": 4, "optim": 5, "diagnostics": 5, "training": 6, "callbacks": 7},

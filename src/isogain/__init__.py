@@ -1,3 +1,49 @@
 """Isometry and gain: what orthogonal weights do to signal, gradients, curvature and accuracy."""
 
+from typing import TYPE_CHECKING
+
+from isogain.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from isogain.analysis.statistics import runs as runs
+    from isogain.diagnostics import fisher_eigenvalues as fisher_eigenvalues
+    from isogain.diagnostics import gradient_norms as gradient_norms
+    from isogain.diagnostics import jacobian_spectrum as jacobian_spectrum
+    from isogain.init import cayley_ as cayley_
+    from isogain.init import gaussian_ as gaussian_
+    from isogain.init import glorot_ as glorot_
+    from isogain.init import henaff_ as henaff_
+    from isogain.init import identity_ as identity_
+    from isogain.init import orthogonal_ as orthogonal_
+    from isogain.linalg import orthogonality_gap as orthogonality_gap
+    from isogain.linalg import polar as polar
+    from isogain.models import LSTM as LSTM
+    from isogain.models import MLP as MLP
+    from isogain.models import RNN as RNN
+    from isogain.reg import SRIP as SRIP
+    from isogain.reg import DoubleSoft as DoubleSoft
+    from isogain.reg import Landing as Landing
+    from isogain.reg import Lie as Lie
+    from isogain.reg import MutualCoherence as MutualCoherence
+    from isogain.reg import Oblique as Oblique
+    from isogain.reg import Projection as Projection
+    from isogain.reg import Regularizer as Regularizer
+    from isogain.reg import Soft as Soft
+    from isogain.reg import Spectral as Spectral
+    from isogain.reg import Stiefel as Stiefel
+
 __version__ = "0.1.0"
+_MODULES = {
+    "isogain.analysis.statistics": ["runs"],
+    "isogain.diagnostics": ["fisher_eigenvalues", "gradient_norms", "jacobian_spectrum"],
+    "isogain.init": ["cayley_", "gaussian_", "glorot_", "henaff_", "identity_", "orthogonal_"],
+    "isogain.linalg": ["orthogonality_gap", "polar"],
+    "isogain.models": ["LSTM", "MLP", "RNN"],
+    "isogain.reg": [
+        *["DoubleSoft", "Landing", "Lie", "MutualCoherence", "Oblique", "Projection"],
+        *["Regularizer", "SRIP", "Soft", "Spectral", "Stiefel"],
+    ],
+}
+__getattr__, __dir__ = lazy_names(
+    __name__, {name: module for module, names in _MODULES.items() for name in names}
+)

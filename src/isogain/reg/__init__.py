@@ -1,1 +1,29 @@
 """Regularisers: what keeps a kernel near g times orthogonal, or on it, at four moments of a training step."""
+
+from isogain.reg.base import Regularizer, Time
+from isogain.reg.landing import Landing
+from isogain.reg.lie import Lie
+from isogain.reg.manifold import Manifold
+from isogain.reg.oblique import Oblique
+from isogain.reg.penalty import SRIP, DoubleSoft, MutualCoherence, Notebook, Penalty, Soft
+from isogain.reg.projection import Projection
+from isogain.reg.spectral import Spectral
+from isogain.reg.stiefel import Stiefel
+
+__all__ = [
+    "DoubleSoft",
+    "Landing",
+    "Lie",
+    "Manifold",
+    "MutualCoherence",
+    "Notebook",
+    "Oblique",
+    "Penalty",
+    "Projection",
+    "Regularizer",
+    "SRIP",
+    "Soft",
+    "Spectral",
+    "Stiefel",
+    "Time",
+]
