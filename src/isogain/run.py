@@ -15,6 +15,7 @@ from isogain import report
 from isogain.batch_limits import refusals
 from isogain.data.task import Task
 from isogain.errors import Divergence, Interrupted, Preempted, refuse
+from isogain.initialiser import NetworkInitialiser
 from isogain.learner import Learner
 from isogain.lightning_trainer import lightning_trainer
 from isogain.models.base import Network
@@ -69,7 +70,7 @@ def run(
     start = _start(folder, record, ckpt, resume)
     learner.resumes = start is not None and start.parent == folder.path / "checkpoints"
     earlier = earlier_seconds(folder.attempts.events(), start) if learner.resumes else 0.0
-    log.info(report.start_table(learner, data, device, init, {"seed": seed, "folder": out}))
+    log.info(report.start_table(learner, data, device, learner.init, {"seed": seed, "folder": out}))
     outcome, error = _outcome(fitter, learner, data, start)
     summary = outcome | _numbers(fitter, learner) | _circumstances(device, seed, started, earlier)
     unwritten = write_end(folder, record, summary, fitter.is_global_zero)
@@ -95,8 +96,8 @@ def _learner(
         model(**data.sizes())
     )  # before what is exact in it
     learner = Learner(net, init, reg, optim, data.loss, data.hits, data.baseline, data.embedding)
-    if hasattr(init, "finish_"):  # it sets more than kernels
-        init.finish_(net, data.probe(PROBE)[0])
+    if isinstance(learner.init, NetworkInitialiser):
+        learner.init.finish_(net, data.probe(PROBE)[0])
     return learner
 
 
