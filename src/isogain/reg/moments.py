@@ -14,12 +14,13 @@ from torch.optim import SGD, Adagrad, Adam, NAdam, Optimizer, RMSprop
 Kind = Literal["tangent", "second"]
 Moments = Mapping[str, Kind]  # by the names in an optimiser's state; other entries are no moments
 
-ADAM: Moments = {"exp_avg": "tangent", "exp_avg_sq": "second", "max_exp_avg_sq": "second"}
+NADAM: Moments = {"exp_avg": "tangent", "exp_avg_sq": "second"}
+ADAM: Moments = {**NADAM, "max_exp_avg_sq": "second"}
 BY_CLASS: dict[type[Optimizer], Moments] = {
     SGD: {"momentum_buffer": "tangent"},
     Adam: ADAM,
     torch.optim.AdamW: ADAM,  # in older versions of torch no subclass of Adam
-    NAdam: ADAM,
+    NAdam: NADAM,
     RMSprop: {"momentum_buffer": "tangent", "grad_avg": "tangent", "square_avg": "second"},
     Adagrad: {"sum": "second"},
 }
