@@ -17,6 +17,7 @@ from isogain.config.errors import unwritten
 from isogain.config.ranges import at_least, between, positive
 from isogain.models.base import Network
 from isogain.reg.base import Regularizer
+from isogain.reg.moments import ADAM, Moments
 from isogain.schedules import FACTORS
 
 
@@ -43,7 +44,14 @@ Schedule = Literal["constant", "linear", "cosine"]
 
 
 class Optim:
-    """Learning rates, clipping and the two parameter groups."""
+    """Learning rates, clipping and the two parameter groups.
+
+    A subclass says in `second_moment_per_matrix` whether its optimiser keeps one second moment a matrix in groups
+    with `per_matrix`, and in `moments` what the state of an optimiser holds that is not in `reg.moments`.
+    """
+
+    second_moment_per_matrix: bool = False
+    moments: Moments | None = None
 
     def __init__(
         self,
@@ -67,9 +75,11 @@ class Optim:
         kernels = list(kernel_parameters(net))
         ours = {id(p) for p in kernels}
         others = [p for p in net.parameters() if id(p) not in ours]
-        found = [{"params": others, "lr": self.lr}, {"params": kernels, "lr": self.kernel_lr}]
+        groups = [{"params": others, "lr": self.lr}, {"params": kernels, "lr": self.kernel_lr}]
+        if self.second_moment_per_matrix:
+            groups[1]["per_matrix"] = reg.adam == "scalar"
         gains = {"params": reg.scales(), "lr": self.gain_lr}
-        return [*found, gains] if gains["params"] else found
+        return [*groups, gains] if gains["params"] else groups
 
     def scheduler(self, optimizer: torch.optim.Optimizer, steps: float) -> LambdaLR | None:
         """The schedule over `steps` optimiser steps, to be stepped after each; None for constant rates."""
@@ -104,6 +114,8 @@ class SGD(Optim):
 class Adam(Optim):
     """Adam (Kingma and Ba 2015); beta1, beta2 in [0, 1)."""
 
+    second_moment_per_matrix = True
+
     def __init__(
         self,
         lr: float = 1e-3,
@@ -118,9 +130,7 @@ class Adam(Optim):
         self.betas = between("beta1", beta1, 0, 1), between("beta2", beta2, 0, 1)
 
     def __call__(self, net: Network, reg: Regularizer) -> torch.optim.Adam:
-        groups = self.groups(net, reg)
-        groups[1]["per_matrix"] = reg.adam == "scalar"
-        return MatrixAdam(groups, betas=self.betas, fused=True)
+        return MatrixAdam(self.groups(net, reg), betas=self.betas, fused=True)
 
 
 class MatrixAdam(torch.optim.Adam):
@@ -129,6 +139,8 @@ class MatrixAdam(torch.optim.Adam):
     Such a step is a multiple of the first moment, so it stays in a tangent space that holds it.
     Bécigneul and Ganea 2019, equation 6.
     """
+
+    moments = ADAM
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
