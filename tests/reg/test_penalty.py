@@ -293,7 +293,7 @@ def test_how_many_matrices_are_worked_on_at_a_time_does_not_matter(cls, shape, m
     reg = cls(STRENGTH, GAIN)
     w = settled(reg, with_extreme_error(shape, 2))
     at_once = added(reg, w).clone()
-    monkeypatch.setattr("isogain.linalg.CACHED", 3 * shape[-2] * shape[-1])
+    monkeypatch.setattr("isogain.linalg.stacks.CACHED", 3 * shape[-2] * shape[-1])
     same(added(reg, w), at_once)
 
 
