@@ -40,7 +40,7 @@ def test_critical_alone_sets_a_whole_network(name):
         (torch.nn.init.xavier_normal_, "xavier_normal", 1.0, {}),
         (partial(torch.nn.init.orthogonal_, gain=0.5), "orthogonal", 0.5, {"gain": 0.5}),
     ],
-    ids=str,
+    ids=["ours", "partial", "lambda", "torch", "partial of torch"],
 )
 def test_a_function_and_a_partial_become_one_that_does_the_same(init, name, gain, options):
     ours, start = as_initialiser(init), torch.zeros(3, 4)

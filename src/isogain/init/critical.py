@@ -1,7 +1,7 @@
 """`init=critical`: a whole network on the critical line of mean-field theory, kernels, biases and input."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import torch
@@ -35,21 +35,21 @@ class Critical:
         normalise_input: bool = True,
     ) -> None:
         self.name, self.gain, self.ensemble = "critical", gain, base
-        self.asked = {"q_star": q_star, "sigma_w": sigma_w, "base": base}
+        self.asked: dict[str, Any] = {"q_star": q_star, "sigma_w": sigma_w, "base": base}
         self.asked["normalise_input"] = normalise_input
         given = {name: value for name, value in self.asked.items() if value is not None}
-        self.options = {"gain": gain} | given
+        self.options: Mapping[str, Any] = {"gain": gain} | given
 
     def __call__(self, w: Tensor) -> Tensor:
         return BASES[self.ensemble](w, self.gain)
 
     def point(self, net: Network) -> Point:
         """Where `net` is to be; raises ValueError unless `gain` is its σ_w, and ConfigError where there is none."""
-        found = point(net, **self.asked)
-        if abs(self.gain / found.sigma_w - 1) > 1e-6:
+        at = point(net, **self.asked)
+        if abs(self.gain / at.sigma_w - 1) > 1e-6:
             reason = "init=critical finds it from init.q_star or init.sigma_w"
-            raise ValueError(f"gain must be {found.sigma_w:.8g}, got {self.gain:g}: {reason}")
-        return found
+            raise ValueError(f"gain must be {at.sigma_w:.8g}, got {self.gain:g}: {reason}")
+        return at
 
     @torch.no_grad()
     def finish_(self, net: Network, x: Tensor) -> None:

@@ -57,7 +57,7 @@ class FunctionInitialiser:
         whole = function if isinstance(function, partial) else partial(function)
         named = getattr(whole.func, "__name__", type(whole.func).__name__)
         self.name = self.ensemble = named.rstrip("_")
-        self.options = dict(whole.keywords)
+        self.options: Mapping[str, Any] = dict(whole.keywords)
         self.gain: float = self.options.get("gain", 1.0)
 
     def __call__(self, w: Tensor) -> Tensor:

@@ -82,9 +82,9 @@ def _rotations_(w: Tensor, gain: float, low: float, high: float) -> Tensor:
     checked(w, gain)
     n, k = w.shape[-2:]
     even = max(n, k) // 2 * 2
-    like = {"dtype": working_type(w), "device": w.device}
-    t = torch.empty(*w.shape[:-2], even // 2, **like).uniform_(low, high)
-    square = torch.eye(max(n, k), **like).repeat(*w.shape[:-2], 1, 1)
+    like = torch.empty(0, dtype=working_type(w), device=w.device)
+    t = like.new_empty(*w.shape[:-2], even // 2).uniform_(low, high)
+    square = torch.eye(max(n, k), dtype=like.dtype, device=w.device).repeat(*w.shape[:-2], 1, 1)
     i = torch.arange(0, even, 2, device=w.device)
     square[..., i, i] = square[..., i + 1, i + 1] = t.cos()
     square[..., i, i + 1] = t.sin()

@@ -30,6 +30,7 @@ class NewtonSchulz(nn.Module):
     def __init__(self, tolerance: float | None = None) -> None:
         super().__init__()
         self.tolerance = tolerance
+        self.fallbacks: Tensor
         self.register_buffer("fallbacks", torch.zeros((), dtype=torch.int64))
         self._late = ByAddress()  # the piece -> its count: read too often, it costs an SVD
 

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from isogain.config.errors import unwritten
 from isogain.config.ranges import at_least, positive
 from isogain.models.base import Network
-from isogain.reg.base import Regularizer
+from isogain.reg.base import Regularizer, parametrization
 from isogain.reg.moments import Moments
 from isogain.schedules import FACTORS
 
@@ -25,7 +25,7 @@ def kernel_parameters(net: Network) -> Iterator[nn.Parameter]:
     """What an optimiser has to update to move the kernels: the kernels, or what they are parametrised by."""
     for module, name in net.kernels():
         if is_parametrized(module, name):
-            yield from module.parametrizations[name].parameters()
+            yield from parametrization(module, name).parameters()
         else:
             yield getattr(module, name)
 
@@ -36,7 +36,7 @@ def unscaled_before_step(optimizer: torch.optim.Optimizer) -> torch.optim.Optimi
     Else torch's fused optimisers do both inside their step, after all that reads or edits gradients. Breaks when
     torch and Lightning stop asking for this attribute.
     """
-    optimizer._step_supports_amp_scaling = False
+    setattr(optimizer, "_step_supports_amp_scaling", False)  # noqa: B010 - no attribute of the class
     return optimizer
 
 

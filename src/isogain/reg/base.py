@@ -2,10 +2,11 @@
 
 import inspect
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList
 
 from isogain.reg.moments import Moments
 
@@ -91,6 +92,11 @@ class Regularizer(nn.Module):
     def report(self) -> dict[str, float]:
         """What a run tells of the regulariser beside the gap: metrics by name."""
         return {}
+
+
+def parametrization(module: nn.Module, name: str) -> ParametrizationList:
+    """What the parameter `name` of a module is computed by; raises KeyError where it is a plain one."""
+    return cast(ParametrizationList, cast(nn.ModuleDict, module.parametrizations)[name])
 
 
 NOT_ATTACHED = (

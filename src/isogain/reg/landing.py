@@ -38,6 +38,7 @@ class Landing(Regularizer):
         if epsilon >= 1:
             raise ValueError(f"epsilon must be less than 1, got {epsilon}")
         self.adam = adam
+        self.shortened: Tensor
         self.register_buffer("shortened", torch.zeros((), dtype=torch.int64))
         self._starts = ByTensor()  # w -> W and ‖VᵀV − I‖_F where the step began
 

@@ -1,6 +1,6 @@
 """Orthogonal kernels by a parametrisation from the Lie algebra: W = g·B·exp(A) or g·B·cayley(A), A skew."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch.nn.utils.parametrize import register_parametrization
 from isogain.config.ranges import positive
 from isogain.linalg import polar
 from isogain.linalg.half import HALF, at_least_single
-from isogain.reg.base import Regularizer
+from isogain.reg.base import Regularizer, parametrization
 
 MAPS = {"exp": "matrix_exp", "cayley": "cayley"}
 
@@ -35,7 +35,7 @@ class Lie(Regularizer):
         if base.dtype != w.dtype:
             setattr(module, name, nn.Parameter(base))  # LAPACK takes no half precision
         orthogonal(module, name, orthogonal_map=MAPS[self.map])
-        chain = module.parametrizations[name]
+        chain = parametrization(module, name)
         chain[0] = Apart(chain[0]) if self.map == "cayley" else InSingle(chain[0])
         register_parametrization(module, name, Times(self.gain))
         setattr(module, name, base * self.gain)  # through both, so that B is the initial weight
@@ -47,10 +47,12 @@ class InSingle(nn.Module):
     NaN. Its state has torch's names.
     """
 
+    base: Tensor
+
     def __init__(self, whole: nn.Module) -> None:
         super().__init__()
-        self._whole = [whole]  # in a list: no submodule
-        self.register_buffer("base", whole.base)
+        self._whole: list[Any] = [whole]  # in a list: no submodule
+        self.register_buffer("base", self._whole[0].base)
 
     def forward(self, x: Tensor) -> Tensor:
         base = {"base": at_least_single(self.base)}
@@ -66,6 +68,8 @@ class InSingle(nn.Module):
 
 class Apart(nn.Module):
     """Torch's parametrisation of a stack by Cayley's map, a matrix at a time on a CPU: `linalg.solve` says why."""
+
+    whole: Any  # torch's class, which is private
 
     def __init__(self, whole: nn.Module) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """Riemannian descent around any first-order optimiser: what all manifolds have in common."""
 
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -71,7 +71,7 @@ class Manifold(Regularizer):
 
     def make_feasible_(self, w: Tensor) -> None:
         if self.gain == "learned":
-            self.gain_of(w).copy_(self.size(w)).clamp_min_(SMALLEST)
+            self._sigma(w).copy_(self.size(w)).clamp_min_(SMALLEST)
         self.project_(w, self.gain_of(w))
 
     def before_step(self, w: Tensor) -> None:
@@ -90,13 +90,13 @@ class Manifold(Regularizer):
                     slope.copy_((x * grad).sum((-2, -1), keepdim=True) / gain)
                 self.set_gradient_(grad, x, gain)
         if self.gain == "learned":
-            sigma = self.gain_of(w)
+            sigma = self._sigma(w)
             sigma.grad = None if w.grad is None else slopes.to(sigma.dtype)
 
     def after_step(self, w: Tensor, state: dict[str, Tensor]) -> None:
         start, gains = self._before.get(w, (w, per_matrix(self.gain_of(w), w)))
         if self.gain == "learned":
-            self.gain_of(w).clamp_min_(SMALLEST)
+            self._sigma(w).clamp_min_(SMALLEST)
         now = per_matrix(self.gain_of(w), w)
         for x, s, old, new, *moving in pieces(w, start, gains, now, *self._momenta(state)):
             self.retract_(x, s, old)
@@ -119,4 +119,8 @@ class Manifold(Regularizer):
     def gain_of(self, w: Tensor) -> float | Tensor:
         if self.gain != "learned":
             return self.gain
-        return self.sigmas[place_of(w, self._kernels)]
+        return self._sigma(w)
+
+    def _sigma(self, w: Tensor) -> nn.Parameter:
+        """The learned gains of an attached kernel, one a matrix; (..., 1, 1)."""
+        return cast(nn.Parameter, self.sigmas[place_of(w, self._kernels)])

@@ -34,7 +34,7 @@ class Penalty(Regularizer):
         """A closed form belongs to the norm that it was written for: a subclass with another norm begins without."""
         super().__init_subclass__(**options)
         if "norm" in vars(cls) and "add_gradient_" not in vars(cls):
-            cls.add_gradient_ = Penalty.add_gradient_
+            setattr(cls, "add_gradient_", Penalty.add_gradient_)  # noqa: B010 - for a type a method is final
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Penalty(Regularizer):
     def before_step(self, w: Tensor) -> None:
         factor = self.every * self._factor(w)
         if w.grad is not None and factor and self.time.step % self.every == 0:
-            self._add_gradients_(w, factor)
+            self._add_gradients_(w, w.grad, factor)
 
     def strength_now(self) -> float:
         """The strength at this time."""
@@ -95,9 +95,10 @@ class Penalty(Regularizer):
             return since / (self.epochs or 1)
         return now * since / (self.time.epoch - now * self.onset) if self.onset else now
 
-    def _add_gradients_(self, w: Tensor, factor: float) -> None:
-        for x, grad in pieces(w, w.grad):
-            self.add_gradient_(self._oriented(grad), self._oriented(x), factor)
+    def _add_gradients_(self, w: Tensor, grad: Tensor, factor: float) -> None:
+        """grad += factor · ∂penalty/∂w."""
+        for x, part in pieces(w, grad):
+            self.add_gradient_(self._oriented(part), self._oriented(x), factor)
 
     def _oriented(self, x: Tensor) -> Tensor:
         """x as `norm` takes it; a view."""
@@ -201,7 +202,7 @@ class SRIP(Penalty):
     def _vectors(self, w: Tensor) -> Tensor:
         return getattr(self, f"vector_{place_of(w, self._kernels)}")
 
-    def _add_gradients_(self, w: Tensor, factor: float) -> None:
+    def _add_gradients_(self, w: Tensor, grad: Tensor, factor: float) -> None:
         x, v = tall(w), self._vectors(w)
         for _ in range(self.iterations):
             product = self._error_times(x, v)
@@ -209,7 +210,7 @@ class SRIP(Penalty):
             v.copy_(torch.where(size > 0, product / size, v))
         v.div_(torch.linalg.vector_norm(v, dim=-2, keepdim=True))
         sign = (v.mT @ self._error_times(x, v)).sign()
-        tall(w.grad).add_((x @ v * sign) @ v.mT, alpha=2 * factor / self.gain**2)
+        tall(grad).add_((x @ v * sign) @ v.mT, alpha=2 * factor / self.gain**2)
 
     def _error_times(self, x: Tensor, v: Tensor) -> Tensor:
         return (x.mT @ (x @ v)).div_(self.gain**2).sub_(v)

@@ -6,7 +6,7 @@ from torch.nn.utils.parametrize import register_parametrization
 
 from isogain.config.ranges import between, positive
 from isogain.linalg import svd
-from isogain.reg.base import NOT_ATTACHED, Regularizer
+from isogain.reg.base import NOT_ATTACHED, Regularizer, parametrization
 from isogain.reg.moments import Moments
 from isogain.reg.stiefel import Stiefel
 
@@ -30,7 +30,7 @@ class Spectral(Regularizer):
     @torch.no_grad()
     def attach(self, module: nn.Module, name: str) -> None:
         register_parametrization(module, name, Factors(self.gain, self.margin))
-        self._attached.append(module.parametrizations[name])
+        self._attached.append(parametrization(module, name))
 
     def bind(self, optimizer: torch.optim.Optimizer, moments: Moments | None = None) -> None:
         self._bases.bind(optimizer, moments)

@@ -1,6 +1,7 @@
 """Riemannian descent on the scaled Stiefel manifold {W : WᵀW = g²I}."""
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -24,7 +25,12 @@ ROUNDING = {torch.float64: 1e-15, torch.float32: 4e-8}  # gap a step may leave b
 # the gap a retraction leaves: cayley builds on V as it is, the last is no retraction before its correction
 DRIFT = {"polar": 0.0, "qr": 0.0, "cayley": math.inf, "newton_schulz": math.inf}
 FRAME = {"polar": polar_frame, "qr": qr_frame, "cayley": cayley_frame}
-PLANE = {"polar": polar_plane, "qr": qr_plane, "cayley": cayley_plane, "newton_schulz": torch.add}
+PLANE: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "polar": polar_plane,
+    "qr": qr_plane,
+    "cayley": cayley_plane,
+    "newton_schulz": torch.add,
+}
 
 
 class Stiefel(Manifold):

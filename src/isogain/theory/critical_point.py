@@ -71,7 +71,7 @@ def _length(phi: str, q_star: float | None, sigma_w: float | None, normalise_inp
     if phi == "modrelu":
         raise ValueError("there is no mean-field theory of modrelu: its biases differ by unit")
     if phi in SCALE_FREE:
-        only = meanfield.critical(phi, 1.0)[0]
+        only = float(meanfield.critical(phi, 1.0)[0])
         if sigma_w is not None and abs(sigma_w / only - 1) > 1e-6:
             raise ValueError(f"sigma_w must be {only:.8g} with {phi}, got {sigma_w:g}")
         if q_star is not None and not normalise_input:
@@ -79,7 +79,7 @@ def _length(phi: str, q_star: float | None, sigma_w: float | None, normalise_inp
         return 1.0 if q_star is None else q_star
     if sigma_w is None:
         return Q_STAR if q_star is None else q_star
-    q = meanfield.critical_q(phi, sigma_w)
+    q = float(meanfield.critical_q(phi, sigma_w))
     if q == 0:
         raise ValueError(f"sigma_w={sigma_w:g} with {phi} is critical at q_star = 0 alone")
     return q
@@ -89,4 +89,5 @@ def _line(phi: str, q: float) -> tuple[float, float]:
     """σ_w and σ_b at q* on the critical line."""
     if not q > 0:
         raise ValueError(f"q_star must be a finite number > 0, got {q:g}")
-    return meanfield.critical(phi, q)
+    sigma_w, sigma_b = map(float, meanfield.critical(phi, q))
+    return sigma_w, sigma_b

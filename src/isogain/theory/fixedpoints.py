@@ -3,6 +3,8 @@
 A table of moments at `LENGTHS` brackets each root, then Newton's steps in log q give all digits.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -65,7 +67,12 @@ def critical_length(phi: Phi, sigma_w: Tensor) -> Tensor:
     return q
 
 
-def _root(f, before: Tensor, after: Tensor, left: Tensor) -> Tensor:
+def _root(
+    f: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+    before: Tensor,
+    after: Tensor,
+    left: Tensor,
+) -> Tensor:
     """The root between LENGTHS number left and left + 1, where a function falls from `before` to `after`."""
     low, high = LENGTHS.log()[left], LENGTHS.log()[left + 1]
     share = (before / (before - after)).clamp(0, 1)

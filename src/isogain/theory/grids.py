@@ -1,6 +1,7 @@
 """One formula for numbers and for grids: tensors broadcast and give tensors in float64, numbers give numbers."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,15 +18,18 @@ def check(**numbers: Number) -> None:
             raise ValueError(f"{name} must be a finite number >= 0, got {bad[0]:g}")
 
 
-def each(f: Callable[..., Tensor], *numbers: Number) -> Number | list[float]:
-    """f of flat float64 tensors (n,), in the shape that the numbers broadcast to; f may give several rows (k, n)."""
+def each(f: Callable[..., Tensor], *numbers: Number) -> Any:
+    """f of flat float64 tensors (n,), in the shape that the numbers broadcast to; f may give several rows (k, n).
+
+    A tensor where one of the numbers is one, else a float, or a list of k floats.
+    """
     tensors = torch.broadcast_tensors(*(torch.as_tensor(n, dtype=torch.float64) for n in numbers))
     values = f(*(t.flatten() for t in tensors))
     values = values.view((*values.shape[:-1], *tensors[0].shape))
     return values if any(isinstance(n, Tensor) for n in numbers) else values.tolist()
 
 
-def one_by_one(f: Callable[..., float], *numbers: Number) -> Number:
+def one_by_one(f: Callable[..., float], *numbers: Number) -> Any:
     """f of Python numbers, over all that the numbers broadcast to."""
 
     def rows(*tensors: Tensor) -> Tensor:

@@ -74,7 +74,7 @@ def phase(phi: Phi, sigma_w: float, sigma_b: float) -> Phase:
 
     Raises ValueError where q grows without bound.
     """
-    q, slope = phase_diagram(phi, sigma_w, sigma_b)
+    q, slope = map(float, phase_diagram(phi, sigma_w, sigma_b))
     if q == torch.inf:
         q_star(phi, sigma_w, sigma_b)
     if abs(slope - 1) < ON_THE_LINE:
@@ -126,7 +126,7 @@ def correlation_map(phi: Phi, c: Number, q: Number, sigma_w: Number, sigma_b: Nu
     check(q=q, sigma_w=sigma_w, sigma_b=sigma_b)
 
     def solve(c: float, q: float, w: float, b: float) -> float:
-        length = length_map(phi, q, w, b)
+        length = float(length_map(phi, q, w, b))
         return (w**2 * correlation.kernel(phi, c, q) + b**2) / length
 
     return one_by_one(solve, c, q, sigma_w, sigma_b)
@@ -143,7 +143,7 @@ def c_star(phi: Phi, sigma_w: Number, sigma_b: Number) -> Number:
     q = q_star(phi, sigma_w, sigma_b)
 
     def solve(q: float, w: float, b: float) -> float:
-        chaotic = chi(phi, q, w) > 1 + ON_THE_LINE
+        chaotic = float(chi(phi, q, w)) > 1 + ON_THE_LINE
         return correlation.fixed_correlation(phi, q, w**2, b**2) if chaotic else 1.0
 
     return one_by_one(solve, q, sigma_w, sigma_b)

@@ -31,16 +31,18 @@ def layers(phi: str, sigma_w: float, sigma_b: float, depth: int, weights: Weight
 
     The Jacobian of linear and ReLU networks is the same at every length: they need no q* for it.
     """
-    q, numbers = _length(phi, sigma_w, sigma_b), {}
+    q = _length(phi, sigma_w, sigma_b)
+    numbers: dict[str, float] = {}
     if q is None and phi not in SCALE_FREE:
         return Prediction({})
     if q is not None:
-        numbers = {"q_star": q, "xi_c": meanfield.depth_scales(phi, sigma_w, sigma_b)[1]}
+        xi_c = float(meanfield.depth_scales(phi, sigma_w, sigma_b)[1])
+        numbers = {"q_star": q, "xi_c": xi_c}
     q = q or 1.0
     law = Spectrum(phi, q, sigma_w, depth, weights)
     try:
-        mean, variance = moments(phi, q, sigma_w, depth, weights)
-        numbers |= {"chi": meanfield.chi(phi, q, sigma_w), "mean_square": mean}
+        mean, variance = map(float, moments(phi, q, sigma_w, depth, weights))
+        numbers |= {"chi": float(meanfield.chi(phi, q, sigma_w)), "mean_square": mean}
         numbers |= {"variance": variance, "s_max": math.exp(law.log_max() / 2)}
         beyond = law.log_max() / 2 < LEAST
     except OverflowError:
@@ -62,14 +64,15 @@ def recurrence(
         numbers.pop(name, None)
     if phi == "modrelu":
         return Prediction({})
-    q, lengths = 0.0, []
+    lengths: list[float] = []
     for drive in drives.tolist():
-        before = meanfield.length_map(phi, q, sigma_w, sigma_b) if q else sigma_b**2
-        lengths.append(q := before + drive)
+        last = lengths[-1] if lengths else 0.0
+        before = float(meanfield.length_map(phi, last, sigma_w, sigma_b)) if last else sigma_b**2
+        lengths.append(before + drive)
     q = torch.tensor(lengths, dtype=torch.float64)
     if phi == "relu" and not q.all():  # no slope at exactly 0
         return Prediction(numbers)
-    mean, variance = moments(phi, q, sigma_w, 1, weights)
+    mean, variance = map(torch.as_tensor, moments(phi, q, sigma_w, 1, weights))
     whole, spread = mean.prod().item(), (variance / mean.square()).sum().item()
     return Prediction(_finite(numbers | {"mean_square": whole, "variance": whole**2 * spread}))
 
@@ -87,7 +90,7 @@ def _length(phi: str, sigma_w: float, sigma_b: float) -> float | None:
     if phi == "modrelu":
         return None
     try:
-        return meanfield.q_star(phi, sigma_w, sigma_b) or None
+        return float(meanfield.q_star(phi, sigma_w, sigma_b)) or None
     except ValueError:  # the length grows without bound, or every length is kept
         return None
 

@@ -30,7 +30,7 @@ def q_star(phi: Phi, sigma_w: Number, sigma_b: Number, drive: Number) -> Number:
 
 def critical(phi: Phi, q_star: float, drive: float) -> tuple[float, float]:
     """σ_w and σ_b at which χ = 1 at q* under a drive; raises ValueError where the drive alone is too strong."""
-    sigma_w, total = meanfield.critical(phi, q_star)
+    sigma_w, total = map(float, meanfield.critical(phi, q_star))
     if drive > total**2 * (1 + 1e-9):
         raise ValueError(
             f"drive must be at most {total**2:.4g} at q_star={q_star:g}, got {drive:g}"

@@ -87,7 +87,8 @@ class Slopes:
 
     def _stretches(self) -> list[tuple[float, float]]:
         """Ends of z between atoms and kinks."""
-        kinks, ends = set((self.point.kinks / self.root).tolist()), []
+        kinks = set((self.point.kinks / self.root).tolist())
+        ends: list[tuple[float, float]] = []
         low, high = self.low.clamp(-REACH, REACH), self.high.clamp(-REACH, REACH)
         alive = (self.spread > 0) & (low < high)
         for a, b in zip(low[alive].tolist(), high[alive].tolist(), strict=True):

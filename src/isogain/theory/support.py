@@ -32,6 +32,7 @@ class Law(Protocol):
     log_scale: float  # log s² where all slopes are the largest
     width: float  # of log s², by its order of magnitude, at most 1
     one: bool  # orthogonal layer
+    orthogonal: bool  # its matrices
     bulk: float  # the probability that is no atom's
 
     def bulk_above(self, log_s: Tensor) -> Tensor: ...
@@ -85,7 +86,7 @@ def pieces(law: Law, least: float) -> list[tuple[float, float]]:
     inside = ((mass > ABOVE) & (mass < law.bulk - BELOW)).nonzero()
     if not len(inside):
         return [(u[0].item(), u[-1].item())]
-    first, last = inside[0].item(), inside[-1].item()
+    first, last = int(inside[0]), int(inside[-1])
     limits = torch.tensor([ABOVE, law.bulk - BELOW], dtype=torch.float64)
     low = torch.stack([u[max(first - 1, 0)], u[last]])
     high = torch.stack([u[first], u[min(last + 1, len(u) - 1)]])
