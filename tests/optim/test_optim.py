@@ -6,7 +6,9 @@ import pytest
 import torch
 from cases import SHAPES, networks, part, parts, randn, same, small
 from torch.nn.utils.parametrizations import orthogonal
+from toys import fitted, learner
 
+from isogain.config.errors import ConfigError
 from isogain.optim import SGD, Adam, MatrixAdam, RMSprop, kernel_parameters
 from isogain.reg.base import Regularizer
 from isogain.reg.landing import Landing
@@ -387,3 +389,31 @@ def test_the_cosine_is_that_of_torch(net):
 def test_a_constant_rate_needs_no_scheduler(net):
     optim = SGD(schedule="constant")
     assert optim.scheduler(optim(net, NONE), 10) is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_optimiser_keeps_one_second_moment_a_matrix_where_it_declares_that_it_can(name, net):
+    optim = part("optim", name)
+    ours = optim(net, attached(Landing(), net)).param_groups[1]
+    assert ours.get("per_matrix", False) == optim.second_moment_per_matrix
+
+
+class Unknown(SGD):
+    """Ours, of an optimiser that declares nothing."""
+
+    def __call__(self, net, reg):
+        return torch.optim.ASGD(self.groups(net, reg))
+
+
+class Declared(Unknown):
+    moments = {"ax": "tangent"}
+
+
+@pytest.mark.parametrize("reg", [Stiefel, Spectral])
+def test_training_refuses_an_optimiser_that_declares_nothing_where_the_kernels_are_on_a_manifold(
+    reg, tmp_path
+):
+    with pytest.raises(ConfigError, match=r"^optim: ASGD does not declare .* moments="):
+        fitted(tmp_path / "a", model=learner(reg(), Unknown()), max_steps=1)
+    fitted(tmp_path / "b", model=learner(reg(), Declared()), max_steps=1)
+    fitted(tmp_path / "c", model=learner(NONE, Unknown()), max_steps=1)

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from hydra.utils import get_object
+
 from isogain.data.task import Task
 from isogain.record.bounded import Damaged
 from isogain.record.config_yaml import Foreign, flattened, read_config
@@ -16,7 +18,6 @@ PROJECTED = {  # they put a kernel on a set that has a size of its own, whatever
     f"isogain.reg.{name}"
     for name in ("lie.Lie", "landing.Landing", "oblique.Oblique", "projection.Projection", "stiefel.Stiefel")
 }  # fmt: skip
-WITHOUT_SECOND_MOMENTS = {"isogain.optim.SGD", "isogain.optim.RMSprop"}
 OF_EVALUATION = {
     "isogain.data.synthetic.Adding",
     "isogain.data.synthetic.Copy",
@@ -99,9 +100,11 @@ def _without_an_end(part: str) -> Reason:
     return reason
 
 
-def _without_adam(config: Mapping[str, Any], data: Task) -> str:
-    optim = config["optim"].get("_target_")
-    return "acts with optim=adam alone" if optim in WITHOUT_SECOND_MOMENTS else ""
+def _without_its_second_moment(config: Mapping[str, Any], data: Task) -> str:
+    """Of the second moment that the regulariser asks for; an optimiser says whether it can keep it."""
+    optim = get_object(config["optim"]["_target_"])
+    keeps = getattr(optim, "second_moment_per_matrix", True)
+    return "" if keeps else "acts with optim=adam alone"
 
 
 def _off(config: Mapping[str, Any], data: Task) -> str:
@@ -181,7 +184,7 @@ IDLE: dict[str, Reason] = {
     ),
     "optim.schedule": _without_an_end("optim"),
     "reg.schedule": _without_an_end("reg"),
-    "reg.adam": _without_adam,
+    "reg.adam": _without_its_second_moment,
     "reg.epochs": _to_the_end,
     **dict.fromkeys(
         (f"reg.{name}" for name in ("gain", "reduction", "onset", "every", "iterations")), _off

@@ -59,7 +59,7 @@ def set_rates_(schedules: Sequence[LRScheduler]) -> None:
 
 
 def basis_of_state(reg: Regularizer) -> str:
-    """What the optimiser's state of the kernels depends on: it means nothing under other ones."""
+    """What the optimiser's state of the kernels depends on; under another regulariser it means nothing."""
     return f"{type(reg).__name__}, gain {getattr(reg, 'gain', None)}, adam {reg.adam}"
 
 
