@@ -10,9 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 from isogain.config.errors import AnotherRun
 from isogain.record import identity
 from isogain.record.bounded import Damaged
-from isogain.record.bounded_json import json_object
 from isogain.record.bounded_yaml import yaml_value
 from isogain.record.config_difference import Difference, in_words
+from isogain.record.summary_json import read_summary
 
 log = logging.getLogger(__name__)
 
@@ -81,9 +81,9 @@ def described(folder: Path) -> dict[str, Any] | None:
 
 
 def outcome(folder: Path) -> dict[str, Any]:
-    """summary.json, {} where there is none that can be read."""
+    """The run's summary, {} where there is none that can be read."""
     try:
-        return json_object(folder / "summary.json")
+        return read_summary(folder)
     except (FileNotFoundError, Damaged):
         return {}
 

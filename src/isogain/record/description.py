@@ -13,7 +13,7 @@ from isogain.record.bounded_yaml import parsed
 from isogain.record.config_yaml import GROUPS, Foreign, option, read_config
 from isogain.record.run_status import Status
 from isogain.record.summary_json import read_summary
-from isogain.record.unfinished import unfinished_status
+from isogain.record.unfinished_status import unfinished_status
 
 __all__ = ["GROUPS", "Foreign", "Run", "missing", "read", "read_overrides", "said_values", "split"]
 

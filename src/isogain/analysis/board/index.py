@@ -13,7 +13,7 @@ from isogain.analysis.board.secrets import environment, masked, masked_text
 from isogain.analysis.board.state_labels import Fates
 from isogain.record import panels
 from isogain.record.description import GROUPS, Foreign, Run
-from isogain.record.finding import find
+from isogain.record.folder_walk import find
 from isogain.record.run_status import Status
 
 FRESH = 1.0  # seconds that a look at the folder is good for

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from isogain.record.description import GROUPS, Foreign, Run, missing, read
-from isogain.record.finding import find
+from isogain.record.folder_walk import find
 
 CORE = (
     "seed",
