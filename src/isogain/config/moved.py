@@ -71,6 +71,7 @@ MOVED = {
     "isogain.record.RunRecord": "isogain.record.logger.RunRecord",
     "isogain.record.Spectrum": "isogain.record.logger.Spectrum",
     "isogain.record.attempts": "isogain.record.attempts_jsonl",
+    "isogain.record.csv_rows": "isogain.record.metrics_format",
     "isogain.record.finding": "isogain.record.folder_walk",
     "isogain.record.last_step": "isogain.record.progress",
     "isogain.record.objective": "isogain.config.objective",
