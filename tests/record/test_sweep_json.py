@@ -1,6 +1,7 @@
 """The list of a sweep's points, and how their runs ended."""
 
 import json
+import os
 
 import pytest
 
@@ -17,6 +18,18 @@ def test_points_are_listed_once_in_order_whoever_adds_them(tmp_path):
     starter = {"host", "pid", "boot", "ticks", "namespace"}
     assert set(whole) == {"command", "time", "cluster", "points"} | starter
     assert whole["cluster"] == "local"
+
+
+def test_a_sweeper_that_chooses_points_as_it_goes_on_is_named_with_the_process_at_work(tmp_path):
+    enlist(tmp_path, [Point("0", ("a=1",))], "local", sweeper="optuna")
+    path = tmp_path / "sweep.json"
+    earlier = json.loads(path.read_text()) | {"pid": 1, "time": "2026-01-01T00:00:00+00:00"}
+    path.write_text(json.dumps(earlier))
+    enlist(tmp_path, [Point("0", ("a=2",)), Point("1", ("a=3",))], "slurm", sweeper="optuna")
+    sweep = json.loads(path.read_text())
+    assert (sweep["sweeper"], sweep["cluster"], sweep["pid"]) == ("optuna", "slurm", os.getpid())
+    assert sweep["time"] > earlier["time"]
+    assert listed(tmp_path) == [Point("0", ("a=1",)), Point("1", ("a=3",))]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"points": [{}]}', '{"points": [1]}'])

@@ -1,4 +1,4 @@
-"""`sweep.json` as whoever looks at a sweep reads it: its points, and the command that it was started with."""
+"""The reader of `sweep.json`: the points of a sweep, and the command that started it."""
 
 import os
 from pathlib import Path
@@ -29,10 +29,13 @@ class Plan(NamedTuple):
 
 
 def read_plan(sweep: Path) -> Plan:
-    """Points that no folder below the sweep can hold are left out, and told; raises FileNotFoundError and Damaged."""
+    """The plan in the folder `sweep`; raises FileNotFoundError and Damaged.
+
+    Points that no folder below the sweep can hold are left out, and are among the problems.
+    """
     path = sweep / NAME
-    found = json_object(path)
-    listed = found.get("points")
+    content = json_object(path)
+    listed = content.get("points")
     if not isinstance(listed, list):
         raise Damaged(path, "does not list points")
     if len(listed) > POINTS:
@@ -51,11 +54,11 @@ def read_plan(sweep: Path) -> Plan:
         outside
     )
     problems += [f"{NAME}: {wrong} points are not a folder and its overrides"] * bool(wrong)
-    command = found.get("command")
+    command = content.get("command")
     words = command if is_texts(command) else []
     if command is not None and command != words:
         problems.append(f"{NAME}: its command is not a list of words")
-    return Plan(points, words, who(found), [f"{p}; left out" for p in problems])
+    return Plan(points, words, who(content), [f"{p}; left out" for p in problems])
 
 
 def is_below(name: str) -> bool:
@@ -79,7 +82,7 @@ def is_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
-def who(found: dict[str, Any]) -> dict[str, Any]:
-    """What says who started something (time, host, pid, cluster, sweeper), as far as it is of the type that it has."""
-    texts = {key: found[key] for key in TEXTS if isinstance(found.get(key), str)}
-    return texts | {key: found[key] for key in NUMBERS if type(found.get(key)) is int}
+def who(content: dict[str, Any]) -> dict[str, Any]:
+    """Who started something (time, host, pid, cluster, sweeper), without values of another type than a run writes."""
+    texts = {key: content[key] for key in TEXTS if isinstance(content.get(key), str)}
+    return texts | {key: content[key] for key in NUMBERS if type(content.get(key)) is int}
