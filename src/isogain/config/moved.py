@@ -1,9 +1,10 @@
-"""Names that `_target_`s once had: old configs and a user's own YAMLs go on naming a class where it was."""
+"""Old names of modules and classes: configs of old runs, and a user's own YAMLs, name a class where it once was."""
 
 from collections.abc import Mapping
 from typing import Any
 
-# old -> new; of a module for all that lies in it. What moves again gets a line more, and the old lines their new end.
+# old -> new; the line of a module holds for all that lies in it. What moves again gets another line, and its old
+# lines get the new name.
 MOVED = {
     "isogain.allocator": "isogain.training.allocator",
     "isogain.arrays": "isogain.record.spectra_npz",
@@ -102,7 +103,6 @@ MOVED = {
     "isogain.slurm_queue": "isogain.launch.slurm_queue",
     "isogain.status.alive": "isogain.record.processes",
     "isogain.status.command": "isogain.analysis.status.rerun",
-    "isogain.status.found": "isogain.analysis.status.sweeps",
     "isogain.status.record": "isogain.record.progress",
     "isogain.status.shown": "isogain.analysis.status.console",
     "isogain.status.states": "isogain.analysis.status.states",
@@ -127,7 +127,11 @@ MOVED = {
 
 
 def current_name(target: str) -> str:
-    """What a `_target_` is called today; a name that never moved is its own."""
+    """The present name of a `_target_`; one that never moved is returned as it is.
+
+    >>> current_name("isogain.table.Table")
+    'isogain.record.metrics_csv.Table'
+    """
     head, tail = target, ""
     while head:
         if head in MOVED:
