@@ -12,7 +12,7 @@ from isogain.record.observers import observes
 
 # where a run lies and how it is started: not compared
 ELSEWHERE = ("out", "resume", "cluster")
-# may differ, and is mentioned where it does: what is watched, and on what the same numbers are computed
+# may differ, and is mentioned where it does: how a run is watched, and on which device it computes the same numbers
 MAY_DIFFER = {
     "logger",
     "objective",
@@ -50,20 +50,20 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Difference
     """
     there, here = with_current_names(there), with_current_names(here)
     same_examples = _examples(there) == _examples(here)
-    sorted_out = Differences([], [], [])
+    sorted_ = Differences([], [], [])
     for difference in walk(there, here):
         key, group = difference.key, difference.key.partition(".")[0]
         if group in ELSEWHERE:
             continue
         if key in LIMITS:
-            sorted_out.limits.append(difference)
+            sorted_.limits.append(difference)
         elif {key, group} & MAY_DIFFER or (same_examples and key in EXAMPLES):
-            sorted_out.others.append(difference)
+            sorted_.others.append(difference)
         elif group == "callbacks" and _observed(key, there, here):
-            sorted_out.others.append(difference)
+            sorted_.others.append(difference)
         else:
-            sorted_out.conflicts.append(difference)
-    return sorted_out
+            sorted_.conflicts.append(difference)
+    return sorted_
 
 
 def is_over(
@@ -108,7 +108,7 @@ def _limits(here: Mapping[str, Any], summary: Mapping[str, Any]) -> Iterator[tup
 
 
 def _observed(key: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
-    """Whether the callback that `key` lies in only observes, on both sides; one that is left out does."""
+    """Whether the callback that `key` belongs to only observes, on both sides; an absent one does."""
     name = key.split(".")[1] if "." in key else ""
     before, now = ((config.get("callbacks") or {}).get(name) for config in (there, here))
     # no module is imported because a folder names it
@@ -122,7 +122,7 @@ def _target(node: Any) -> Any:
 
 
 def _examples(config: Mapping[str, Any]) -> Any:
-    """Of a batch over all processes; what is said of them where their number is not."""
+    """The examples of a batch over all processes; the factors themselves where one of them is not a number."""
     trainer, data = (config.get(group) or {} for group in ("trainer", "data"))
     devices, size = trainer.get("devices", 1), data.get("batch_size", 1)
     count = len(devices) if isinstance(devices, list) else devices

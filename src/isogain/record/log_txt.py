@@ -1,4 +1,4 @@
-"""`log.txt`: what a run logs, whatever becomes of the terminal."""
+"""The writer of `log.txt`: everything that a run logs, even where its terminal is gone."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""What a dashboard shows: the names under which runs log it, once for the local board and for Weights & Biases."""
+"""The names of metrics that dashboards show, once for the local board and for Weights & Biases."""
 
 from typing import NamedTuple
 

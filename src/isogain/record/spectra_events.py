@@ -1,4 +1,4 @@
-"""`spectra.npz` as whoever looks at a run reads it: array by array, and of a large one only the events asked for.
+"""The reader of `spectra.npz`: array by array, and of a large array only the events that are wanted.
 
 numpy's own reader loads whole arrays; ours are stored as they are, so that an event is a piece of the file.
 """
@@ -26,12 +26,12 @@ HEADER = 4096  # bytes of a member's header: dtype, order and shape
 DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, LookupError),
     *(SyntaxError, ArithmeticError, MemoryError, TypeError, struct.error),
-)  # what zipfile, zlib and numpy raise over bytes that are none of theirs
+)  # the errors of zipfile, zlib and numpy over damaged bytes
 LOCAL = 30  # bytes of a member's record in the archive, before its name
 
 
 class Spectra:
-    """The arrays of one file. Every method raises Damaged for what no run writes: objects, other sizes."""
+    """The arrays of one file. Every method raises Damaged for values that no run writes: objects, other sizes."""
 
     def __init__(self, path: Path, file: BinaryIO, archive: zipfile.ZipFile) -> None:
         self.path, self._file, self._archive = path, file, archive
@@ -40,7 +40,7 @@ class Spectra:
 
     @property
     def names(self) -> list[str]:
-        """Of the arrays that have events: those of which there are steps."""
+        """The names of the arrays that have events, each with its steps."""
         return [name for name in self._members if f"{name}/step" in self._members]
 
     def __contains__(self, name: str) -> bool:
@@ -50,8 +50,8 @@ class Spectra:
         """The names of an array's axes; none where they were not written."""
         if f"{name}/axes" not in self._members:
             return []
-        found = self._whole(f"{name}/axes", "U")
-        return [str(axis) for axis in found.ravel()[:DEPTH]]
+        axes = self._whole(f"{name}/axes", "U")
+        return [str(axis) for axis in axes.ravel()[:DEPTH]]
 
     def edges(self, name: str) -> np.ndarray | None:
         """The bin edges of the histogram of an array's values, rising; None where it has none."""
@@ -114,10 +114,10 @@ class Spectra:
 
     def _layout(self, name: str, kinds: str) -> "_Layout":
         if name not in self._layouts:
-            self._layouts[name] = self._looked_up(name, kinds)
+            self._layouts[name] = self._read_layout(name, kinds)
         return self._layouts[name]
 
-    def _looked_up(self, name: str, kinds: str) -> "_Layout":
+    def _read_layout(self, name: str, kinds: str) -> "_Layout":
         member = self._members[name]
         with self._archive.open(member) as file:
             version = npy.read_magic(file)
