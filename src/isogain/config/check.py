@@ -66,7 +66,7 @@ def _raw(raw: Any, path: str) -> Any:
 
 
 def _of_wrong_class(built: Mapping[str, Any], target: str | None) -> list[str]:
-    """A line for each part that is not what the signature of `target` asks for."""
+    """A line for each part that is not of the class in the signature of `target`."""
     hints = type_hints(get_object(target)) if target else {}
     classes = {key: hint for key, hint in hints.items() if inspect.isclass(hint) and key in built}
     later = {key for key in built if get_origin(hints.get(key)) is Callable}

@@ -9,20 +9,20 @@ LESS = ("loss", "loss_best", "seconds", "steps", "final", "worst", "bpc", "perpl
 
 
 def better(metric: str) -> int:
-    """1 where larger is better, −1 where less is, 0 where the name does not say."""
+    """1 where larger is better, −1 where less is, 0 where the name is not known."""
     name = metric.rpartition("/")[2]
     return (name in MORE) - (name in LESS or metric.startswith("steps_to/"))
 
 
 def known_sign(metric: str) -> int:
-    """1 or −1 as `better` has it; raises ValueError where the name does not say."""
+    """1 or −1 as `better` has it; raises ValueError where it is 0."""
     if sign := better(metric):
         return sign
     raise ValueError(f"{metric}: whether more or less of it is better is not known")
 
 
 def direction(metric: str) -> Literal["maximize", "minimize"] | None:
-    """The same in Optuna's words; None where the name does not say."""
+    """The direction in Optuna's words; None where `better` is 0."""
     words: dict[int, Literal["maximize", "minimize"]] = {1: "maximize", -1: "minimize"}
     return words.get(better(metric))
 

@@ -33,7 +33,7 @@ class Attempts:
         self._unwritten: list[bytes] = []
 
     def start(self, step: int) -> None:
-        """This process takes up the run after `step` steps."""
+        """This process begins, or continues, the run after `step` steps."""
         earlier = sum(event["event"] == "start" for event in self.events())
         self._append("start", step, **this_process(), slurm_job=slurm_job(), restart=earlier)
 
@@ -115,7 +115,7 @@ def read_events(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def seconds(time: Any) -> float | None:
-    """An ISO-8601 time as seconds since 1970; None where it is none."""
+    """An ISO-8601 time as seconds since 1970; None where it is not one."""
     try:
         return datetime.fromisoformat(time).timestamp()
     except (TypeError, ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""JSON from a file that anybody may have written: plain values of bounded depth and size, or Damaged."""
+"""JSON from a file of any origin: plain values of bounded depth and size, or Damaged."""
 
 import json
 import re
@@ -13,7 +13,7 @@ LINES = 100_000
 LARGEST = 2**63 - 1  # of integers: what lies beyond overflows in floats and tables
 SURROGATE = re.compile(
     rb"\\u[dD][89a-fA-F]"
-)  # a half of a character, maybe alone: no file takes it
+)  # half of a character, maybe alone: no file can store it
 
 
 def json_value(path: Path) -> Any:

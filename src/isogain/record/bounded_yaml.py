@@ -1,7 +1,7 @@
-"""YAML from a file that anybody may have written: plain values of bounded depth and size, or Damaged.
+"""YAML from a file of any origin: plain values of bounded depth and size, or Damaged.
 
-libyaml's composer is recursive (nested 200 000 deep it overflows the C stack), and an alias of an alias doubles what
-whoever walks through the value meets: both are seen in the parser's events, before anything is composed.
+libyaml's composer is recursive (nested 200 000 deep it overflows the C stack), and an alias of an alias doubles the
+number of values that a walk through it meets. Both show in the parser's events, before anything is composed.
 """
 
 import io

@@ -141,7 +141,7 @@ def _differences(pattern: Any, value: Any, name: str) -> Iterator[str]:
 
 @cache
 def _fit_loop() -> dict[str, Any]:
-    """The counts of a loop that has not begun. Breaks when Lightning's loop asks more of its trainer than to be."""
+    """The counts of a loop that has not begun. Breaks when Lightning's loop needs an attribute of its trainer here."""
     from pytorch_lightning.loops import _FitLoop
 
     return _FitLoop(SimpleNamespace()).state_dict()

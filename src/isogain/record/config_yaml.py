@@ -38,7 +38,7 @@ def read_config(folder: Path) -> tuple[dict[str, str], dict[str, Any]]:
     try:
         blocks = [_of_text(block) for block in _blocks(text)]
     except (Damaged, AttributeError):
-        blocks = []  # not laid out in blocks, or broken: the whole file says where
+        blocks = []  # not laid out in blocks, or broken: the error then names a line of the whole file
     keys = [key for block in blocks for key in block.keys]
     if not blocks or len(set(keys)) < len(keys):
         whole = parsed(text, path)

@@ -1,6 +1,6 @@
 """What identifies a run: may one config go on with what another began, and is there anything left to do?
 
-Configs are plain nested dicts with every value filled in: `there` is a run folder's, `here` the one that is asked for.
+Configs are plain nested dicts with every value filled in: `there` lies in a run folder, `here` comes from the command.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

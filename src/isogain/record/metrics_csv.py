@@ -1,4 +1,4 @@
-"""The writer of `metrics.csv`: a row a step, whose columns may grow, and whose cells anybody may log, at any step."""
+"""The writer of `metrics.csv`: a row a step, whose columns may grow and whose cells may be logged in any order."""
 
 import logging
 import os

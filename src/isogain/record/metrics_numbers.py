@@ -49,7 +49,9 @@ def _is_regular(data: bytes, columns: int) -> bool:
         return False
     characters = np.frombuffer(data, np.uint8)
     ends, commas = np.flatnonzero(characters == 10), np.flatnonzero(characters == 44)
-    if np.count_nonzero(characters < 32) != len(ends) + returns:  # a tab, say, which is no line's
+    if (
+        np.count_nonzero(characters < 32) != len(ends) + returns
+    ):  # a tab, for example, makes a line unreadable
         return False
     return bool((np.diff(np.searchsorted(commas, ends), prepend=0) == columns - 1).all())
 

@@ -20,7 +20,9 @@ NAME = "metrics.csv"
 LINE = MIB  # bytes of a line, at most
 PIECE = 4 * MIB  # bytes that are read and parsed at once
 COLUMNS = 20_000
-OWN_LINE = 4 * MIB  # bytes of a line that a run takes up again: it may have logged long texts
+OWN_LINE = (
+    4 * MIB
+)  # bytes of a line when a run continues its own file: it may have logged long texts
 STEP = re.compile(r"-?\d{1,18}", re.ASCII)
 
 
@@ -101,7 +103,7 @@ def named(columns: Sequence[str], values: np.ndarray, logged: np.ndarray) -> dic
 
 
 class TextRows:
-    """The rows of a run's own file as text, in rising order of step: nothing that anybody logged is lost.
+    """The rows of a run's own file as text, in rising order of step: no logged value is lost.
 
     `columns` are those of its header, [] where it has none. Once the rows are read, `unreadable` holds (line number,
     step before it) of each line that is not a row, `strays` the rows that a higher step precedes, and `torn` says

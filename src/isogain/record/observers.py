@@ -2,9 +2,9 @@
 
 - ours, which lie in isogain.callbacks, unless their option `stop` lets them end the training;
 - those of Lightning in the list below;
-- of anybody else's those whose class says `only_observes = True`, as every `Diagnostic` does.
+- of all others those whose class has `only_observes = True`, as every `Diagnostic` has.
 
-All others are taken to change training: early stopping, averaged weights, a user's own.
+All others are assumed to change training: early stopping, averaged weights, a user's own.
 """
 
 import sys

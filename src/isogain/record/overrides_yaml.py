@@ -11,7 +11,7 @@ from isogain.record.bounded_yaml import parsed
 from isogain.record.config_yaml import GROUPS, option
 
 NAME = "overrides.yaml"
-# a list of words with a = in them, which YAML takes for nothing but text: ten times as fast as its parser
+# a list of words with a = in them, which are text to every YAML parser: matching is ten times as fast as parsing
 PLAIN = re.compile(r"(?:- [A-Za-z_+~][\w./@+~]*=[\w./+-]*\n)+", re.ASCII)
 
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Panel(NamedTuple):
-    """A scalar over training: its key in metrics.csv and at W&B, what its axis says, whether that is logarithmic."""
+    """A scalar over training: its key in metrics.csv and at W&B, its label, and whether its axis is logarithmic."""
 
     name: str
     label: str

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-Fate = Literal["running", "queued", "gone", "unknown"]
+State = Literal["running", "queued", "gone", "unknown"]
 SLACK = 2.0  # seconds by which the boot time that /proc gives is rounded
 QUEUED = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"}
 PATIENCE = 30  # seconds for squeue
@@ -82,7 +82,7 @@ def queue(jobs: Iterable[str]) -> dict[str, str] | None:
     return dict(line.split("|", 1) for line in done.stdout.split() if "|" in line)
 
 
-def job_fate(job: str, queued: dict[str, str] | None) -> Fate:
+def job_state(job: str, queued: dict[str, str] | None) -> State:
     """The state of a job by `queued`, the states of all jobs that SLURM still knows."""
     if queued is None:
         return "unknown"

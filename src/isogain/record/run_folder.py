@@ -130,7 +130,7 @@ def _descriptions(
         "config.yaml": OmegaConf.to_yaml(config, resolve=True),
         "overrides.yaml": OmegaConf.to_yaml(OmegaConf.create(list(overrides))),
     }
-    if choices is not None:  # Hydra's own groups are none of ours
+    if choices is not None:  # without Hydra's own groups
         ours = {group: name for group, name in choices.items() if "/" not in group}
         texts["choices.yaml"] = OmegaConf.to_yaml(OmegaConf.create(ours))
     return texts

@@ -18,10 +18,8 @@ class Status(StrEnum):
     PENDING = "pending"
     PREEMPTED = "preempted"
     RUNNING = "running"
-    UNFINISHED = (
-        "unfinished"  # it has no summary, and the cluster was not asked whether it still runs
-    )
-    UNKNOWN = "unknown"  # it has no summary, and the cluster, which was asked, does not know
+    UNFINISHED = "unfinished"  # it has no summary, and whether it still runs was not asked
+    UNKNOWN = "unknown"  # it has no summary, and whether it still runs cannot be known
 
     @classmethod
     def written(cls, value: object) -> Status | None:

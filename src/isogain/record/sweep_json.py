@@ -68,7 +68,7 @@ def _starter(cluster: str, sweeper: str | None) -> dict[str, Any]:
 
 
 def numbered(jobs: Sequence[Sequence[str]], first: int) -> list[Point]:
-    """The points that a launcher is given: each in the folder of its number, or in the one that its overrides say."""
+    """The points of a launcher's jobs, each in the folder of its number, or in the one that its overrides name."""
     key = "hydra.sweep.subdir="
     folders = [next((o[len(key) :] for o in job if o.startswith(key)), None) for job in jobs]
     return [
@@ -90,7 +90,7 @@ def listed(folder: Path) -> list[Point]:
 
 
 def swept(points: Sequence[Sequence[str]]) -> list[str]:
-    """A name for every point: those of its overrides that not all points have, of a lone one all."""
+    """A name for every point: the overrides that not all points share; all of them for a single point."""
     if len(points) == 1:
         return [" ".join(points[0])]
     seen = Counter(override for point in points for override in point)
@@ -98,7 +98,7 @@ def swept(points: Sequence[Sequence[str]]) -> list[str]:
 
 
 def in_one_process(hydra: Any) -> bool:
-    """Whether the points of the sweep that Hydra's own config describes are computed in the process that reads it."""
+    """Whether Hydra's launcher computes the points of the sweep in this process."""
     return hydra.runtime.choices.get("hydra/launcher") in ("one_by_one", "basic")
 
 

@@ -12,7 +12,7 @@ POINTS = 200_000
 LONGEST, LONGEST_PATH = (
     255,
     4096,
-)  # bytes of a folder's name, and of a path: no file system takes more
+)  # bytes of a folder's name, and of a path: no file system allows more
 TEXTS = ("time", "host", "boot", "namespace", "cluster", "sweeper")
 NUMBERS = ("pid", "ticks")
 

@@ -88,7 +88,7 @@ class Mirror(WandbLogger):
         except (
             wandb.errors.Error,
             ValueError,
-        ) as error:  # a ValueError is what a setting does not take
+        ) as error:  # a ValueError is of a setting that is refused
             raise UserError(f"logger=wandb: {wandb_errors.one_line(error)}") from None
         self._log_missing()
         return experiment
