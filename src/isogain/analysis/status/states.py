@@ -6,7 +6,7 @@ from typing import Any
 from isogain.config.terminal import first_line
 from isogain.record import processes
 from isogain.record.attempts_jsonl import seconds
-from isogain.record.progress import Record
+from isogain.record.run_progress import Record
 from isogain.record.run_status import Status
 
 WORDS = {  # in the order in which one wants to know of it

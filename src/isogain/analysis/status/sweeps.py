@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from isogain.record import folder_walk, processes, sweep_points
-from isogain.record.progress import Record, read
+from isogain.record.run_progress import Record, read
 from isogain.record.run_status import Status
 from isogain.record.sweep_points import Plan
 
