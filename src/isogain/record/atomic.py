@@ -68,6 +68,16 @@ def append(path: Path, lines: bytes) -> None:
         os.close(file)
 
 
+def overwrite_end(path: Path, start: int, data: bytes) -> None:
+    """Write `data` from `start` to the end of a file, as `overwrite` does with an open one."""
+    file = os.open(path, os.O_RDWR)
+    try:
+        with naming(path):
+            overwrite(file, start, data)
+    finally:
+        os.close(file)
+
+
 def regular(path: Path, flags: int) -> int:
     """The file at `path`, open; raises OSError for a link, and without waiting for a pipe or a device."""
     file = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from isogain.record.atomic import is_regular, naming, overwrite, replaced, set_aside, sync
+from isogain.record.atomic import is_regular, overwrite_end, replaced, set_aside, sync
 from isogain.record.metrics_damage import damage, lost
 from isogain.record.metrics_format import Row, Written, cell, encoded, merged, write
 from isogain.record.metrics_rows import TextRows
@@ -117,19 +117,11 @@ class Table:
         lines = [encoded(self.columns, row) for row in rows]
         if sum(map(len, lines)) < file.size - start:
             return False
-        self._write_at(start, b"".join(lines))
+        overwrite_end(self.path, start, b"".join(lines))
         size = start + sum(map(len, lines))
         written = Written(file.rows + len(rows) - over, rows[-1], size - len(lines[-1]), size)
         self._remember(self.columns, written)
         return True
-
-    def _write_at(self, start: int, data: bytes) -> None:
-        file = os.open(self.path, os.O_RDWR)
-        try:
-            with naming(self.path):
-                overwrite(file, start, data)
-        finally:
-            os.close(file)
 
     def _rewrite(self, until: int | None = None, extent: Mapping[str, int] | None = None) -> None:
         """Write the whole file anew: the rows that can be read, up to step `until`, and all that it lacks."""

@@ -48,22 +48,14 @@ class RunFolder:
         choices: Mapping[str, str | None] | None = None,
         step: int = 0,
     ) -> None:
-        """Write config.yaml, overrides.yaml and, of the groups, choices.yaml; of two runs that try at
-        once, one gets the folder.
+        """Write config.yaml, overrides.yaml and choices.yaml; of two runs that try at once, one gets the folder.
 
-        `step` is where training goes on. Raises ConfigError where the folder holds a run already and this
-        one does not resume it, where another process is at work in it, or where it cannot be written.
+        `choices`: group -> name. `step` is where training goes on. Raises ConfigError where the folder holds a run
+        already and this one does not resume it, where another process is at work in it, or where it cannot be written.
         """
         texts = _descriptions(config, overrides, choices)
         self._make(resume)
-        self.attempts.set_aside_damage(step)
-        with alone(self.attempts.path):  # of two that resume it at once, one sees the other
-            if pid := self.attempts.at_work():
-                raise ConfigError(
-                    f"out={self.path}: process {pid} is at work in it; wait until it ends, or end it"
-                )
-            self.claimed = True
-            self.attempts.start(step)
+        self._start(step)
         for folder in (self.path, self.path / "checkpoints"):
             remove_parts(folder)
         for name, text in texts.items():
@@ -72,6 +64,17 @@ class RunFolder:
                 part.write_text(text)
         _set_aside_unless_regular(self.path / "summary.json")
         (self.path / "summary.json").unlink(missing_ok=True)  # of the attempt that is resumed
+
+    def _start(self, step: int) -> None:
+        """Put an attempt on record; raises ConfigError where another process is at work in the folder."""
+        self.attempts.set_aside_damage(step)
+        with alone(self.attempts.path):  # of two that resume it at once, one sees the other
+            if pid := self.attempts.at_work():
+                raise ConfigError(
+                    f"out={self.path}: process {pid} is at work in it; wait until it ends, or end it"
+                )
+            self.claimed = True
+            self.attempts.start(step)
 
     def _make(self, resume: bool) -> None:
         """Make the folder and `config.yaml` in it, the mark of a folder that a run has claimed."""

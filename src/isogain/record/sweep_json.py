@@ -48,16 +48,21 @@ def enlist(
             after[point.folder] = point
     if there and after == before and sweeper is None:
         return
-    try:
-        sweep = json_object(path) if there else {}
-    except Damaged as error:
-        raise ConfigError(f"{path}: not the list of a sweep ({error})") from None
+    sweep = _content(path) if there else {}
     if sweeper or not there:
         sweep |= _starter(cluster, sweeper)
     sweep["points"] = [point._asdict() for point in after.values()]
     folder.mkdir(parents=True, exist_ok=True)
     with replaced(path) as part:
         part.write_text(json.dumps(sweep, indent=1) + "\n")
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """All keys of the file, unknown ones too; raises ConfigError."""
+    try:
+        return json_object(path)
+    except (FileNotFoundError, Damaged) as error:
+        raise ConfigError(f"{path}: not the list of a sweep ({error})") from None
 
 
 def _starter(cluster: str, sweeper: str | None) -> dict[str, Any]:

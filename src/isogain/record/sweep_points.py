@@ -40,25 +40,30 @@ def read_plan(sweep: Path) -> Plan:
         raise Damaged(path, "does not list points")
     if len(listed) > POINTS:
         raise Damaged(path, f"lists more than {POINTS:,} points")
+    points, problems = _points(listed)
+    command = content.get("command")
+    words = command if is_texts(command) else []
+    if command is not None and command != words:
+        problems.append(f"{NAME}: its command is not a list of words")
+    return Plan(points, words, who(content), [f"{p}; left out" for p in problems])
+
+
+def _points(listed: list[Any]) -> tuple[dict[str, list[str]], list[str]]:
+    """Folder -> overrides of the points that can be run, and a line for each kind of the others."""
     points: dict[str, list[str]] = {}
     wrong, outside = 0, 0
-    for point in listed:
-        name, overrides = _point(point)
+    for name, overrides in map(_point, listed):
         if overrides is None:
             wrong += 1
         elif not is_below(name):
             outside += 1
         else:
             points[name] = overrides
-    problems = [f"{NAME}: {outside} points name folders outside of the sweep, or none"] * bool(
-        outside
-    )
-    problems += [f"{NAME}: {wrong} points are not a folder and its overrides"] * bool(wrong)
-    command = content.get("command")
-    words = command if is_texts(command) else []
-    if command is not None and command != words:
-        problems.append(f"{NAME}: its command is not a list of words")
-    return Plan(points, words, who(content), [f"{p}; left out" for p in problems])
+    problems = {
+        f"{NAME}: {outside} points name folders outside of the sweep, or none": outside,
+        f"{NAME}: {wrong} points are not a folder and its overrides": wrong,
+    }
+    return points, [line for line, count in problems.items() if count]
 
 
 def is_below(name: str) -> bool:
