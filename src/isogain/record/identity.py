@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from isogain.config.moved import with_current_names
 from isogain.record.config_difference import Difference, walk
 from isogain.record.observers import observes
+from isogain.record.run_status import Status
 
 # where a run lies and how it is started: not compared
 ELSEWHERE = ("out", "resume", "cluster")
@@ -73,10 +74,11 @@ def is_over(
 
     It finished or diverged; where the two differ in `limits`, it has to have finished and to have reached the new ones.
     """
+    status = Status.written(summary.get("status"))
     if not limits:
-        return summary.get("status") in ("finished", "diverged")
+        return status is not None and status.is_good
     reached = any(done >= limit for _, done, limit in _limits(here, summary))
-    return summary.get("status") == "finished" and reached
+    return status is Status.FINISHED and reached
 
 
 def beyond(here: Mapping[str, Any], summary: Mapping[str, Any]) -> str | None:

@@ -13,7 +13,6 @@ from isogain.record.atomic import replaced
 from isogain.record.bounded import Damaged
 from isogain.record.bounded_json import json_object
 from isogain.record.processes import this_process
-from isogain.record.summary_json import outcome as outcome  # the launchers ask for both
 from isogain.record.sweep_points import NAME, read_plan
 
 LINES = 20  # about single points, before the others are only counted
@@ -72,7 +71,7 @@ def _starter(cluster: str, sweeper: str | None) -> dict[str, Any]:
     return starter | ({"sweeper": sweeper} if sweeper else {})
 
 
-def numbered(jobs: Sequence[Sequence[str]], first: int) -> list[Point]:
+def numbered_points(jobs: Sequence[Sequence[str]], first: int) -> list[Point]:
     """The points of a launcher's jobs, each in the folder of its number, or in the one that its overrides name."""
     key = "hydra.sweep.subdir="
     folders = [next((o[len(key) :] for o in job if o.startswith(key)), None) for job in jobs]
@@ -94,7 +93,7 @@ def listed(folder: Path) -> list[Point]:
     return [Point(name, tuple(overrides)) for name, overrides in plan.points.items()]
 
 
-def swept(points: Sequence[Sequence[str]]) -> list[str]:
+def point_names(points: Sequence[Sequence[str]]) -> list[str]:
     """A name for every point: the overrides that not all points share; all of them for a single point."""
     if len(points) == 1:
         return [" ".join(points[0])]
@@ -107,7 +106,7 @@ def in_one_process(hydra: Any) -> bool:
     return hydra.runtime.choices.get("hydra/launcher") in ("one_by_one", "basic")
 
 
-def few(lines: Sequence[str]) -> list[str]:
+def abridged(lines: Sequence[str]) -> list[str]:
     """The first lines, and how many more there are."""
     more = len(lines) - LINES
     return [*lines[:LINES], f"… and {more:,} more"] if more > 1 else list(lines)
