@@ -1,5 +1,6 @@
-# Thin: each target does its own set-up, once. `make train ARGS="model=lstm reg=none"` passes overrides.
+# Thin: each target does its own set-up, once. `make help` lists them.
 PYTHON ?= python3
+CONSTRAINTS ?= constraints.txt
 VENV := .venv
 READY := $(VENV)/.ready
 ARGS ?= model=rnn reg=gain
@@ -13,27 +14,28 @@ STUDY := a_gradients/study a_gradients/rnn b_depth/study c_isometry/study c_isom
 	sokol_fisher/study sokol_fisher/training sokol_manifold/study sokol_manifold/slower sokol_manifold/largest
 SENTIMENT ?= data
 
-.PHONY: train test test-slow test-all test-slurm bench lint study
+.PHONY: train help test test-slow test-all test-slurm bench lint types study
 
-train: $(READY)
+train: $(READY) ## train one network: make train ARGS="model=lstm reg=none"
 	@$(VENV)/bin/python train.py $(ARGS)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 PYTEST := $(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile
 
-test: $(READY)
+test: $(READY) ## the quick suite, at most five minutes on two cores
 	@$(PYTEST) -m "not slow"
 
-# what takes longer than ten seconds a case: whole trainings, kills, every command of the pages
-test-slow: $(READY)
+test-slow: $(READY) ## what takes longer than ten seconds a case: whole trainings, kills, every command of the pages
 	@$(PYTEST) -m slow
 
-test-all: test test-slow
+test-all: test test-slow ## both
 
-# needs root: starts a SLURM of its own (tests/slurm/up), and stops it
-test-slurm: $(READY)
+test-slurm: $(READY) ## sweeps on a real SLURM, which it starts and stops; needs root
 	@PYTHON=$(VENV)/bin/python tests/slurm/check
 
-bench: $(VENV)/.bench
+bench: $(VENV)/.bench ## every table of benchmarks/, beside the alternatives it names
 	@$(VENV)/bin/python benchmarks/recurrence.py
 	@PYTHONPATH=$(VENV)/bench $(VENV)/bin/python benchmarks/epoch.py --torchvision
 	@PYTHONPATH=$(VENV)/bench $(VENV)/bin/python benchmarks/constraints.py
@@ -45,6 +47,7 @@ bench: $(VENV)/.bench
 
 # `make -k study` goes on with the next experiment after a failure; called again it takes up what is not finished.
 # hlav_sentiment reads SENTIMENT=FOLDER, sokol_manifold Fashion-MNIST.
+study: ## the sweeps of results/, about four hours on two cores
 study: $(STUDY:%=multirun/study/%/.done)
 
 multirun/study/hlav_sentiment/study/.done: OPTIONS := data.root=$(SENTIMENT)
@@ -53,14 +56,17 @@ multirun/study/%/.done: | $(READY)
 	$(VENV)/bin/python train.py -m experiment=$(patsubst %/study,%,$*) cluster=local resume=true out=$(@D) $(OPTIONS)
 	@touch $@
 
-lint: $(READY)
+lint: types ## the linter, the formatter and the types
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 
-$(READY): pyproject.toml constraints.txt
+types: $(READY) ## mypy over the science floor
+	@$(VENV)/bin/mypy
+
+$(READY): pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,results,slurm,dashboard]'
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps $(CURVLINOPS)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev,results,slurm,dashboard]'
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) --no-deps $(CURVLINOPS)
 	@touch $@
 
 # torchvision stays out of the environment proper: where it is installed, torchmetrics imports it (1 to 2 s a start)

@@ -114,6 +114,7 @@ class Ours:
         for module, name in self.net.kernels():
             reg.attach(module, name)
         self.optimizer = Adam(lr=lr)(self.net, reg)
+        reg.bind(self.optimizer)
 
     def __call__(self) -> None:
         for _ in range(EVERY):

@@ -41,6 +41,7 @@ def gaps(reg: Regularizer, n: int, dtype: torch.dtype, steps: int, lr: float) ->
     module.w = nn.Parameter(orthogonal_(torch.empty(n, n, dtype=dtype)))
     reg.attach(module, "w")
     optimizer = MatrixAdam([{"params": [module.w]}, {"params": reg.scales()}], lr=lr, fused=True)
+    reg.bind(optimizer)
     found = []
     for step in range(steps):
         reg.time = Time(step)

@@ -1,6 +1,7 @@
 """Cases that tests share: shapes, optimisers, and all that conf/ offers, found by globbing it."""
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import product
@@ -73,6 +74,15 @@ def regularizers(gain: float = 1.0) -> dict[str, Callable[[], Regularizer]]:
     return {name: part("reg", name, gain, _partial_=True) for name in parts("reg")}
 
 
+def readme_regularizer() -> type[Regularizer]:
+    """The regulariser that README.md shows how to add."""
+    text = (CONF.parent / "README.md").read_text()
+    names: dict[str, Any] = {}
+    exec(re.search(r"```python\n(# src/isogain/reg/.*?)```", text, re.S)[1], names)
+    classes = [value for value in names.values() if isinstance(value, type)]
+    return next(c for c in classes if issubclass(c, Regularizer) and c is not Regularizer)
+
+
 class Kernel(Network):
     """A network of which only the kernel w matters: tall, wide or batched."""
 
@@ -122,8 +132,9 @@ def train_step(
     `leaves` are what the optimiser moves where that is not the kernel w itself.
     """
     moved = list(leaves) or [w]
+    reg.bind(optimizer)
     optimizer.zero_grad()
-    (loss(w) + reg.penalty(w)).backward()
+    (loss(w) if reg.adds_penalty_gradient else loss(w) + reg.penalty(w)).backward()
     with torch.no_grad():
         for leaf in moved:
             reg.before_step(leaf)

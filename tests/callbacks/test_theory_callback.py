@@ -101,7 +101,7 @@ def test_where_theory_says_nothing_the_record_has_nothing(model, options, init, 
 
 
 class Doubles(Regularizer):
-    def settle_(self, w):
+    def make_feasible_(self, w):
         w.mul_(2)
 
 

@@ -118,6 +118,7 @@ def test_the_end_of_a_step_alone_leaves_the_kernel_where_it_is(gain, shape, mani
     reg = manifold(gain)
     w = attached(reg, randn(*shape))
     start = w.detach().clone()
+    reg.bind(torch.optim.SGD([w], lr=0.1))
     with torch.no_grad():
         reg.after_step(w, {"momentum_buffer": None, "step": torch.tensor(1.0)})
     same(w.detach(), start)
@@ -167,7 +168,7 @@ def test_settling_anew_forgets_where_the_kernel_was_and_keeps_the_parameters(gai
     w = attached(reg, randn(*shape))
     sigmas = reg.scales()
     with torch.no_grad():
-        reg.settle_(w.copy_(other))
+        reg.make_feasible_(w.copy_(other))
     expected = size(manifold, other) if gain == "learned" else gain
     same(w.detach(), nearest(manifold, other, expected))
     if gain == "learned":

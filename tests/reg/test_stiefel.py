@@ -88,6 +88,7 @@ def towards(target):
 @torch.no_grad()
 def train(reg, optimizer, w, gradient, steps, factor=lambda fraction: 1.0):
     """Steps at the time that the learner would tell, the rate following `factor`; yields after each."""
+    reg.bind(optimizer)
     rate = optimizer.param_groups[0]["lr"]
     for step in range(steps):
         reg.time = Time(step, 0.0, step / steps)

@@ -9,6 +9,7 @@ import torch
 from toys import Toy, learner
 
 from isogain.init import glorot_
+from isogain.init.initialiser import as_initialiser
 from isogain.optim import SGD
 from isogain.reg.penalty import SRIP
 from isogain.reg.stiefel import Stiefel
@@ -44,7 +45,8 @@ class Loaded(Toy):
 
 
 def start(model: Any) -> dict[str, str]:
-    device, init = torch.device("cpu"), partial(glorot_, gain=1.5, distribution="normal")
+    device = torch.device("cpu")
+    init = as_initialiser(partial(glorot_, gain=1.5, distribution="normal"))
     return rows(
         summary_tables.start_table(model, Loaded(20, 8), device, init, {"seed": 3, "out": "run"})
     )

@@ -1,11 +1,10 @@
 """What theory predicts, on the record beside what is measured."""
 
-from functools import partial
-
 import numpy as np
 import pytorch_lightning as pl
 import torch
 
+from isogain.init.initialiser import NetworkInitialiser
 from isogain.record.logger import Spectrum, record
 from isogain.theory.critical_point import Point
 from isogain.theory.prediction import Prediction
@@ -45,9 +44,9 @@ class TheoryPrediction(pl.Callback):
 
 def prediction(learner: Learner, x: torch.Tensor) -> Prediction:
     """Of the learner's network on the inputs x, nothing where the law of its kernels is not known."""
-    init = learner.init if hasattr(learner.init, "keywords") else partial(learner.init)
-    weights = init.keywords.get("base", init.func.__name__.rstrip("_"))
-    if weights not in ENSEMBLES or not learner.as_drawn:
+    init = learner.init
+    if init.ensemble not in ENSEMBLES or not learner.as_drawn:
         return Prediction({})
-    at = init.point(learner.net) if hasattr(init, "point") else Point(learner.init_gain)
-    return learner.net.predicted(at, weights, x.to(next(learner.net.parameters())))
+    of_network = isinstance(init, NetworkInitialiser)
+    at = init.point(learner.net) if of_network else Point(init.gain)
+    return learner.net.predicted(at, init.ensemble, x.to(next(learner.net.parameters())))

@@ -34,14 +34,14 @@ class Critical:
         base: Literal["orthogonal", "gaussian"] = "orthogonal",
         normalise_input: bool = True,
     ) -> None:
-        self.gain, self.base = gain, base
+        self.name, self.gain, self.ensemble = "critical", gain, base
         self.asked = {"q_star": q_star, "sigma_w": sigma_w, "base": base}
         self.asked["normalise_input"] = normalise_input
         given = {name: value for name, value in self.asked.items() if value is not None}
-        self.func, self.keywords = Critical, {"gain": gain} | given  # as every initialiser has them
+        self.options = {"gain": gain} | given
 
     def __call__(self, w: Tensor) -> Tensor:
-        return BASES[self.base](w, self.gain)
+        return BASES[self.ensemble](w, self.gain)
 
     def point(self, net: Network) -> Point:
         """Where `net` is to be; raises ValueError unless `gain` is its σ_w, and ConfigError where there is none."""
@@ -59,7 +59,7 @@ class Critical:
             bias.normal_(0, at.sigma_b)
         if at.drive is not None:
             for entry, signals in net.entries(x):
-                u = BASES[self.base](entry.weight)
+                u = BASES[self.ensemble](entry.weight)
                 u.mul_((at.drive / linear(signals, u).square().mean()).sqrt())
 
 

@@ -14,6 +14,7 @@ class Panel(NamedTuple):
 LEARNING = (
     Panel("train/loss", "training loss, mean over examples", log=True),
     Panel("val/loss", "validation loss, mean over examples", log=True),
+    Panel("train/penalty", "penalty of the kernels, at its strength at this time", log=True),
     Panel("train/acc", "training accuracy (share of examples)"),
     Panel("val/acc", "validation accuracy (share of examples)"),
 )

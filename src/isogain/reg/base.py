@@ -7,6 +7,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from isogain.reg.moments import Moments
+
 
 @dataclass(frozen=True)
 class Time:
@@ -20,11 +22,14 @@ class Time:
 class Regularizer(nn.Module):
     """Does nothing at any of the four moments: `reg=none`. Subclasses override only what they need.
 
-    `time` is set before every training step.
+    `time` is set before every training step. `adam` is the second moment that it asks for the kernels: one a matrix
+    or one an entry, where the optimiser can keep either (`second_moment_per_matrix`). `adds_penalty_gradient` says
+    that `before_step` adds the gradient of `penalty`, in closed form: then the loss is differentiated without it.
     """
 
     time = Time()
-    adam: Literal["scalar", "elementwise"] = "elementwise"  # its second moments, for the kernels
+    adam: Literal["scalar", "elementwise"] = "elementwise"
+    adds_penalty_gradient: bool = False
 
     def __init__(self) -> None:  # torch's takes any option, and raises what is no line
         super().__init__()
@@ -32,16 +37,33 @@ class Regularizer(nn.Module):
     def attach(self, module: nn.Module, name: str) -> None:
         """Once, after initialisation and before the optimiser exists: may re-parametrise `module.name`."""
         with torch.no_grad():
-            self.settle_(getattr(module, name))
+            self.make_feasible_(getattr(module, name))
 
-    def settle_(self, w: Tensor) -> None:
+    def bind(self, optimizer: torch.optim.Optimizer, moments: Moments | None = None) -> None:
+        """Once, when the optimiser exists: ask what its state holds, as far as `after_step` edits that.
+
+        `moments` answers for an optimiser that does not declare it. Raises ValueError where nobody does.
+        """
+
+    def make_feasible_(self, w: Tensor) -> None:
         """Brings w (as in `before_step`) to where training may begin: at the start, and from a checkpoint of another
         regulariser; no gradient is recorded.
         """
 
     def penalty(self, w: Tensor) -> Tensor:
-        """Added to the loss; a scalar that autograd differentiates."""
+        """What the kernel w (..., n, k) adds to the loss at this time, a scalar that autograd can differentiate."""
         return w.new_zeros(())
+
+    @property
+    def has_penalty(self) -> bool:
+        """Whether there is a `penalty`, to be logged as train/penalty; a constraint alone has none."""
+        return getattr(self.penalty, "__func__", None) is not Regularizer.penalty
+
+    def measured_penalty(self, w: Tensor) -> Tensor:
+        """`penalty` of an attached kernel, to be logged where `before_step` adds its gradient: the value, or a bound of
+        it that costs no more than a step does. No gradient is recorded, and nothing changes.
+        """
+        return self.penalty(w)
 
     def before_step(self, w: Tensor) -> None:
         """Edits `w.grad`, the true gradient, which carries no loss scale, after the backward pass and before clipping;

@@ -20,6 +20,8 @@ class Landing(Regularizer):
     never left, whatever the optimiser. Six products. With Adam, `adam="scalar"` keeps the
     direction of the field. The kernel starts on the manifold. Ablin and Peyré 2022, equation 3 and
     section 3.2; for tall matrices Ablin, Vary, Gao and Absil 2024, equation 4.
+
+    The field is not the gradient of the loss plus something, so there is no `penalty`.
     """
 
     def __init__(
@@ -39,7 +41,7 @@ class Landing(Regularizer):
         self.register_buffer("shortened", torch.zeros((), dtype=torch.int64))
         self._starts = ByTensor()  # w -> W and ‖VᵀV − I‖_F where the step began
 
-    def settle_(self, w: Tensor) -> None:
+    def make_feasible_(self, w: Tensor) -> None:
         newton_schulz.project_(w, self.gain)
 
     def before_step(self, w: Tensor) -> None:

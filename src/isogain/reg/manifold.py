@@ -11,8 +11,8 @@ from isogain.linalg import per_matrix, pieces
 from isogain.linalg.half import working_type
 from isogain.linalg.transient_dicts import ByTensor
 from isogain.reg.base import Regularizer, place_of
+from isogain.reg.moments import Moments, moments_of, tangent_vectors
 
-MOMENTA = ("momentum_buffer", "exp_avg")  # torch's names in SGD and RMSprop, and in Adam
 SMALLEST = 1e-6  # of a learned gain: at 0 the kernel would forget its direction
 
 
@@ -32,6 +32,7 @@ class Manifold(Regularizer):
         super().__init__()
         self.gain = gain if gain == "learned" else positive("gain", gain)
         self.adam = adam
+        self.moments: Moments | None = None  # of the optimiser that it is bound to
         self.sigmas = nn.ParameterList()
         self._kernels: list[tuple[nn.Module, str]] = []
         self._before = ByTensor()  # w -> W and σ where the step began
@@ -63,9 +64,12 @@ class Manifold(Regularizer):
             sigma = torch.empty_like(w[..., :1, :1], dtype=working_type(w))
             self.sigmas.append(nn.Parameter(sigma, requires_grad=False))  # no part of the graph
         self._kernels.append((module, name))
-        self.settle_(w)
+        self.make_feasible_(w)
 
-    def settle_(self, w: Tensor) -> None:
+    def bind(self, optimizer: torch.optim.Optimizer, moments: Moments | None = None) -> None:
+        self.moments = moments_of(optimizer, moments)
+
+    def make_feasible_(self, w: Tensor) -> None:
         if self.gain == "learned":
             self.gain_of(w).copy_(self.size(w)).clamp_min_(SMALLEST)
         self.project_(w, self.gain_of(w))
@@ -94,13 +98,20 @@ class Manifold(Regularizer):
         if self.gain == "learned":
             self.gain_of(w).clamp_min_(SMALLEST)
         now = per_matrix(self.gain_of(w), w)
-        momenta = [state[name] for name in MOMENTA if state.get(name) is not None]
-        for x, s, old, new, *moving in pieces(w, start, gains, now, *momenta):
+        for x, s, old, new, *moving in pieces(w, start, gains, now, *self._momenta(state)):
             self.retract_(x, s, old)
             if self.gain == "learned":
                 x.mul_(new / old)
             for momentum in moving:
                 self.transport_(momentum, x, new)
+
+    def _momenta(self, state: dict[str, Tensor]) -> list[Tensor]:
+        """What is to be transported; raises RuntimeError where no optimiser was asked for what its state holds."""
+        if not state:
+            return []
+        if self.moments is None:
+            raise RuntimeError(f"{type(self).__name__}.bind(optimizer) comes before its first step")
+        return tangent_vectors(state, self.moments)
 
     def scales(self) -> list[nn.Parameter]:
         return list(self.sigmas)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from isogain.config.ranges import at_least
 from isogain.linalg import gram_error, tall
+from isogain.linalg.half import at_least_single
 from isogain.reg.manifold import Manifold
 
 
@@ -27,6 +28,16 @@ class Oblique(Manifold):
     ) -> None:
         super().__init__(gain, adam)
         self.strength = at_least("strength", strength, 0)
+
+    adds_penalty_gradient = True  # its tangent part
+
+    @property
+    def has_penalty(self) -> bool:
+        return self.strength > 0
+
+    def penalty(self, w: Tensor) -> Tensor:
+        error = gram_error(at_least_single(w), self.gain_of(w))
+        return self.strength * error.square().sum()
 
     def project_(self, w: Tensor, gain: float | Tensor) -> None:
         w.copy_(unit_rows(w) * gain)

@@ -3,7 +3,7 @@
 E = WᵀW/g² − I on the smaller Gram side, m × m; zero iff W is g times orthogonal.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,9 +23,18 @@ class Penalty(Regularizer):
 
     `reduction="mean"` divides by the m² entries of E. `schedule` lowers the strength over the
     training from the epoch `onset` on, before which it is 0, or over the `epochs` from there, after
-    which it is 0 again (None: to the end); `step` is Bansal's. It acts at every `every`-th step, with
-    `every` times its gradient. The gradient is the closed form, added in place to that of the loss.
+    which it is 0 again (None: to the end); `step` is Bansal's. The gradient is added in place to that
+    of the loss, in closed form where a subclass has one for its norm. It acts at every `every`-th step
+    with `every` times its size; `penalty` itself, with the strength at this time, knows no `every`.
     """
+
+    adds_penalty_gradient = True
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """A closed form belongs to the norm that it was written for: a subclass with another norm begins without."""
+        super().__init_subclass__(**options)
+        if "norm" in vars(cls) and "add_gradient_" not in vars(cls):
+            cls.add_gradient_ = Penalty.add_gradient_
 
     def __init__(
         self,
@@ -50,14 +59,21 @@ class Penalty(Regularizer):
         raise unwritten(self, "norm")
 
     def add_gradient_(self, grad: Tensor, x: Tensor, factor: float) -> None:
-        """grad += factor · ∂norm/∂x."""
-        raise unwritten(self, "add_gradient_")
+        """grad += factor · ∂norm/∂x; by autograd where a subclass does not say how."""
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            (slope,) = torch.autograd.grad(self.norm(x).sum(), x)
+        grad.add_(slope, alpha=factor)
 
-    def value(self, w: Tensor) -> Tensor:
-        """What the kernel w (..., n, k) pays at this time; a scalar."""
-        return (
-            self._factor(w) * self.norm(tall(at_least_single(w).reshape(-1, *w.shape[-2:]))).sum()
-        )
+    def penalty(self, w: Tensor) -> Tensor:
+        x = at_least_single(w).reshape(-1, *w.shape[-2:])
+        return self._factor(w) * self.norm(self._oriented(x)).sum()
+
+    def measured_penalty(self, w: Tensor) -> Tensor:
+        if not (factor := self._factor(w)):
+            return w.new_zeros(())  # also where the norm overflows
+        norms = [self.norm(self._oriented(x)).sum() for (x,) in pieces(w)]
+        return factor * torch.stack(norms).sum()
 
     def before_step(self, w: Tensor) -> None:
         factor = self.every * self._factor(w)
@@ -81,7 +97,11 @@ class Penalty(Regularizer):
 
     def _add_gradients_(self, w: Tensor, factor: float) -> None:
         for x, grad in pieces(w, w.grad):
-            self.add_gradient_(tall(grad), tall(x), factor)
+            self.add_gradient_(self._oriented(grad), self._oriented(x), factor)
+
+    def _oriented(self, x: Tensor) -> Tensor:
+        """x as `norm` takes it; a view."""
+        return tall(x)
 
     def _factor(self, w: Tensor) -> float:
         return self.strength_now() / (self._entries(w) if self.reduction == "mean" else 1)
@@ -170,8 +190,19 @@ class SRIP(Penalty):
     def norm(self, x: Tensor) -> Tensor:
         return torch.linalg.eigvalsh(gram_error(x, self.gain)).abs().amax(-1)
 
+    def measured_penalty(self, w: Tensor) -> Tensor:
+        """With |vᵀEv| in place of ‖E‖₂, which it never exceeds: all eigenvalues take the time of many steps."""
+        if not (factor := self._factor(w)):
+            return w.new_zeros(())
+        x, v = tall(at_least_single(w)), at_least_single(self._vectors(w))
+        along = (v * self._error_times(x, v)).sum((-2, -1)) / v.square().sum((-2, -1))
+        return factor * along.abs().sum()
+
+    def _vectors(self, w: Tensor) -> Tensor:
+        return getattr(self, f"vector_{place_of(w, self._kernels)}")
+
     def _add_gradients_(self, w: Tensor, factor: float) -> None:
-        x, v = tall(w), getattr(self, f"vector_{place_of(w, self._kernels)}")
+        x, v = tall(w), self._vectors(w)
         for _ in range(self.iterations):
             product = self._error_times(x, v)
             size = torch.linalg.vector_norm(product, dim=-2, keepdim=True)
@@ -204,15 +235,17 @@ class Notebook(Penalty):
     ) -> None:
         super().__init__(strength, gain, reduction, schedule, epochs, onset, every)
 
-    def value(self, w: Tensor) -> Tensor:
-        return self._factor(w) * self._error(at_least_single(w)).square().sum()
+    def norm(self, x: Tensor) -> Tensor:
+        return self._error(x).square().sum((-2, -1))
 
-    def _add_gradients_(self, w: Tensor, factor: float) -> None:
-        for x, grad in pieces(w, w.grad):
-            grad.baddbmm_(self._error(x), x, alpha=4 * factor / self.gain**2)
+    def add_gradient_(self, grad: Tensor, x: Tensor, factor: float) -> None:
+        grad.baddbmm_(self._error(x), x, alpha=4 * factor / self.gain**2)
 
-    def _error(self, w: Tensor) -> Tensor:
-        return (w @ w.mT).div_(self.gain**2).sub_(1)
+    def _error(self, x: Tensor) -> Tensor:
+        return (x @ x.mT).div_(self.gain**2).sub_(1)
+
+    def _oriented(self, x: Tensor) -> Tensor:
+        return x
 
     def _entries(self, w: Tensor) -> int:
         return w.shape[-2] ** 2

@@ -42,7 +42,7 @@ class Projection(Regularizer):
         self.tolerance = None if tolerance is None else positive("tolerance", tolerance)
         self._newton_schulz = NewtonSchulz(tolerance)
 
-    def settle_(self, w: Tensor) -> None:
+    def make_feasible_(self, w: Tensor) -> None:
         self._project_(w, newton_schulz.project_)
 
     def after_step(self, w: Tensor, state: dict[str, Tensor]) -> None:

@@ -7,6 +7,7 @@ from torch.nn.utils.parametrize import register_parametrization
 from isogain.config.ranges import between, positive
 from isogain.linalg import svd
 from isogain.reg.base import NOT_ATTACHED, Regularizer
+from isogain.reg.moments import Moments
 from isogain.reg.stiefel import Stiefel
 
 
@@ -30,6 +31,9 @@ class Spectral(Regularizer):
     def attach(self, module: nn.Module, name: str) -> None:
         register_parametrization(module, name, Factors(self.gain, self.margin))
         self._attached.append(module.parametrizations[name])
+
+    def bind(self, optimizer: torch.optim.Optimizer, moments: Moments | None = None) -> None:
+        self._bases.bind(optimizer, moments)
 
     def before_step(self, w: Tensor) -> None:
         self._bases.time = self.time

@@ -52,7 +52,7 @@ def named(phi: Phi) -> str:
 def pointwise(phi: Phi) -> Pointwise:
     """An activation of `activations.py` or any elementwise callable on float64 tensors, taken apart.
 
-    A callable's φ' is autograd's. Bends and kinks are found in |x| <= 64, by bisection to 1e-14: up to
+    A callable's φ' is autograd's. Bends and kinks are looked for in |x| <= 64, by bisection to 1e-14: up to
     q = 40 no Gaussian sees more, and beyond only what goes on smoothly to infinity is accurate.
     """
     function, derivative = _functions(phi)
@@ -70,8 +70,8 @@ def pointwise(phi: Phi) -> Pointwise:
         todo = torch.stack([todo[:, 0], middle, middle, todo[:, 1]], -1).view(-1, 2)
         if len(todo) > SPLITS:
             raise ValueError("phi is not smooth between a few kinks: no quadrature can be trusted")
-    found = torch.cat(breaks).unique()
-    return Pointwise(function, derivative, found, found[_is_kink(derivative, found)])
+    ends = torch.cat(breaks).unique()
+    return Pointwise(function, derivative, ends, ends[_is_kink(derivative, ends)])
 
 
 def _functions(phi: Phi) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
@@ -145,11 +145,11 @@ def expect(f: Callable[[Tensor, Tensor], Tensor], point: Pointwise, q: Tensor) -
 
     f takes x and z (n, nodes), and gives one result (n, nodes) or several (..., n, nodes).
     """
-    found = []
+    means = []
     for part in q.flatten().split(PIECE):
         z, weight = nodes(panels(point, part.sqrt()))
-        found.append((f(part.sqrt()[:, None] * z, z) * weight).sum(-1))
-    whole = torch.cat(found, -1)
+        means.append((f(part.sqrt()[:, None] * z, z) * weight).sum(-1))
+    whole = torch.cat(means, -1)
     return whole.view((*whole.shape[:-1], *q.shape))
 
 

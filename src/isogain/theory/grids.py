@@ -20,9 +20,9 @@ def check(**numbers: Number) -> None:
 def each(f: Callable[..., Tensor], *numbers: Number) -> Number | list[float]:
     """f of flat float64 tensors (n,), in the shape that the numbers broadcast to; f may give several rows (k, n)."""
     tensors = torch.broadcast_tensors(*(torch.as_tensor(n, dtype=torch.float64) for n in numbers))
-    found = f(*(t.flatten() for t in tensors))
-    found = found.view((*found.shape[:-1], *tensors[0].shape))
-    return found if any(isinstance(n, Tensor) for n in numbers) else found.tolist()
+    values = f(*(t.flatten() for t in tensors))
+    values = values.view((*values.shape[:-1], *tensors[0].shape))
+    return values if any(isinstance(n, Tensor) for n in numbers) else values.tolist()
 
 
 def one_by_one(f: Callable[..., float], *numbers: Number) -> Number:

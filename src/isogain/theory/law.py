@@ -68,19 +68,19 @@ class Spectrum(Transform):
 
     def atoms(self) -> dict[float, float]:
         """s -> probability: of 0, P(d = 0); of (σ_w² a)^{L/2}, 1 − L(1 − P(d = a)) for orthogonal W if positive."""
-        found: dict[float, float] = {}
+        atoms: dict[float, float] = {}
         for log_s, mass in self.log_atoms().items():
-            found[math.exp(log_s)] = found.get(math.exp(log_s), 0) + mass
-        return found
+            atoms[math.exp(log_s)] = atoms.get(math.exp(log_s), 0) + mass
+        return atoms
 
     def log_atoms(self) -> dict[float, float]:
         """log s -> probability, as `atoms`."""
-        found = {}
+        atoms = {}
         for value, mass in self.slopes.atoms.items():
             mass = 1 - self.depth * (1 - mass) if value else mass
             if mass > 1e-12 and (self.orthogonal or not value):
-                found[self.power(value)] = mass
-        return found
+                atoms[self.power(value)] = mass
+        return atoms
 
     def power(self, d: float) -> float:
         """log s where every layer has the squared slope d."""

@@ -90,8 +90,8 @@ def surplus(phi: Phi, q: Tensor) -> Tensor:
         )
 
     slopes, values = expect(f, point, q)
-    found = q * slopes - values
-    return torch.where(found.abs() > 1e-13 * values, found, 0)
+    difference = q * slopes - values
+    return torch.where(difference.abs() > 1e-13 * values, difference, 0)
 
 
 @lru_cache(maxsize=64)

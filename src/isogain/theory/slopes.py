@@ -81,8 +81,8 @@ class Slopes:
         """
         ends = self._stretches()
         shares = [len(part) for part in torch.arange(points).tensor_split(len(ends))]
-        found = [legendre(a, b, n) for (a, b), n in zip(ends, shares, strict=True) if n]
-        z, weight = (torch.cat(column) for column in zip(*found, strict=True))
+        rules = [legendre(a, b, n) for (a, b), n in zip(ends, shares, strict=True) if n]
+        z, weight = (torch.cat(column) for column in zip(*rules, strict=True))
         return self._fall(z), self.sides * weight
 
     def _stretches(self) -> list[tuple[float, float]]:
@@ -101,8 +101,8 @@ class Slopes:
     def _expect(self, f: Callable[..., list[Tensor]], eta: Tensor) -> list[Tensor]:
         """E f(η + fall), each panel as fine as η needs it."""
         parts = eta.split(max(1, PIECE // self.fall.numel()))
-        found = [self._sums(f, part) for part in parts]
-        return [torch.cat(column) for column in zip(*found, strict=True)]
+        sums = [self._sums(f, part) for part in parts]
+        return [torch.cat(column) for column in zip(*sums, strict=True)]
 
     def _sums(self, f: Callable[..., list[Tensor]], eta: Tensor) -> list[Tensor]:
         near = _near(eta[:, None], self.fall, self.finest)
@@ -159,20 +159,20 @@ class Slopes:
         values, place = self.fall[flat, 0].unique(return_inverse=True)
         mass = torch.zeros_like(values).index_add(0, place, self.weight[flat].sum(-1))
         values = self.top * (-values).exp()
-        found = {v: m for v, m in zip(values.tolist(), mass.tolist(), strict=True) if m > 1e-12}
-        return dict(sorted(found.items()))
+        atoms = {v: m for v, m in zip(values.tolist(), mass.tolist(), strict=True) if m > 1e-12}
+        return dict(sorted(atoms.items()))
 
     def _top(self, lows: Tensor, highs: Tensor) -> float:
         d = self._squared(nodes(torch.stack([lows, highs], -1))[0])
         panel = d.amax(-1).argmax()
-        low, high, found = lows[panel], highs[panel], [d.max()]
+        low, high, largest = lows[panel], highs[panel], [d.max()]
         for _ in range(ZOOMS):
             z = torch.linspace(0, 1, 33, dtype=torch.float64) * (high - low) + low
             d = self._squared(z)
             i = d.argmax()
-            found.append(d[i])
+            largest.append(d[i])
             low, high = z[(i - 1).clamp_min(0)], z[(i + 1).clamp_max(32)]
-        return max(found).item()
+        return max(largest).item()
 
 
 def _spread(fall: Tensor) -> Tensor:

@@ -52,8 +52,8 @@ def nodes(law: Law, points: int, least: float) -> tuple[Tensor, Tensor]:
         return _slopes(law, points, least)
     edge, ends = law.log_max() / 2, pieces(law, least)
     shares = [len(part) for part in torch.arange(points).tensor_split(len(ends))]
-    found = [_chebyshev(*end, n) for end, n in zip(reversed(ends), shares, strict=True)]
-    u, weight = (torch.cat(column) for column in zip(*found, strict=True))
+    rules = [_chebyshev(*end, n) for end, n in zip(reversed(ends), shares, strict=True)]
+    u, weight = (torch.cat(column) for column in zip(*rules, strict=True))
     return edge - u.exp(), weight * u.exp()
 
 

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import cached
 
-from isogain.config.errors import Divergence
+from isogain.config.errors import ConfigError, Divergence
+from isogain.init.initialiser import as_initialiser
+from isogain.linalg.half import at_least_single
 from isogain.models.base import Network
 from isogain.optim import Optim, kernel_parameters, unscaled_before_step
 from isogain.record.logger import record
@@ -25,10 +27,12 @@ MOVED = 1e-3  # of a kernel's norm
 class Learner(pl.LightningModule):
     """Trains `net` by `loss` plus the regulariser's penalty; initialises the kernels in place.
 
-    Order in a step: loss + penalty, backward, callbacks see the raw gradient, `before_step` (where
-    the built-in penalties add theirs), clipping, optimiser, `after_step`. Sums stay on the device and are read every
-    `trainer.log_every_n_steps` steps and at the end of an epoch. `metrics` holds the latest value
-    of everything that was measured in this run, `measured_at` of what was measured on the weights of one step that
+    Order in a step: loss, backward, callbacks see the raw gradient, `before_step`, clipping, optimiser, `after_step`.
+    The penalty is differentiated with the loss, and logged as train/penalty as it was added to the last batch's;
+    where `before_step` adds its gradient, its value is computed when it is logged and at no other time: of the weights
+    then, at the strength of the last step. Sums stay on the device and
+    are read every `trainer.log_every_n_steps` steps and at the end of an epoch. `metrics` holds the latest value of
+    everything that was measured in this run, `measured_at` of what was measured on the weights of one step that
     step, `examples` counts those trained on in this process. `resumes`: a checkpoint that is loaded is of this very
     run, else nothing that was measured on the way to it is taken over. `baseline`
     is a loss to log beside ours; `embedding` turns a batch's tokens into what `net` reads, and is trained too.
@@ -56,19 +60,19 @@ class Learner(pl.LightningModule):
             reg.attach(module, name)
             off = (getattr(module, name).detach() - drawn).norm() / drawn.norm()
             self.as_drawn &= bool(off < MOVED)
-        self.init = init
-        self.init_gain: float = getattr(init, "keywords", {}).get("gain", 1.0)
+        self.init = as_initialiser(init)
         self.metrics: dict[str, float] = {}
         self.measured_at: dict[str, int] = {}
         self.resumes = True
         self.examples = 0
         self._reg_changed = False
+        self._added: Tensor | None = None  # to the last batch's loss by the penalty
         self.tally, self.skipped = Tally(), SkippedSteps()
 
     def gains(self) -> list[float | Tensor]:
         """The g that each kernel's orthogonality gap is measured against: the regulariser's, else the initialiser's."""
         targets = (self.reg.gain_of(w) for w in self.kernels())
-        return [self.init_gain if gain is None else gain for gain in targets]
+        return [self.init.gain if gain is None else gain for gain in targets]
 
     def keep(self, values: Mapping[str, float | None]) -> None:
         """Take up what was measured on the weights of this step."""
@@ -87,15 +91,22 @@ class Learner(pl.LightningModule):
         self.reg.time = self._time()
         loss = self._tallied(batch)
         self.examples += len(batch[1])
-        with torch.autocast(loss.device.type, enabled=False):  # constraints stay in full precision
-            penalty = sum(self.reg.penalty(w) for w in self.kernels())
-        total = loss + penalty
+        values = {"train/loss": loss.detach()}
+        total = at_least_single(loss)  # a loss scale is too large for float16
+        if self.reg.has_penalty and not self.reg.adds_penalty_gradient:
+            penalty = self._penalty(self.reg.penalty)
+            total, self._added = total + penalty, penalty.detach()
+            values["the penalty"] = self._added
         if total.is_cpu and self.trainer.world_size == 1:
-            values = {"train/loss": loss.detach(), "the penalty": penalty.detach()}
             stop_unless_finite(values, self.global_step)
         else:  # a look would wait for the device, or end one of several processes: `flush` takes it
             self.tally.mark(total, self.global_step)
         return total
+
+    def _penalty(self, of_kernel: Callable[[Tensor], Tensor]) -> Tensor:
+        """The sum over all kernels, in full precision."""
+        with torch.autocast(self.device.type, enabled=False):
+            return sum(of_kernel(w) for w in self.kernels())
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         if self.skipped.look(self.trainer, optimizer):
@@ -139,6 +150,7 @@ class Learner(pl.LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         optimizer = unscaled_before_step(self.optim(self.net, self.reg))
+        self._bind(optimizer)
         if self.embedding is not None:
             optimizer.param_groups[0]["params"] += self.embedding.parameters()
         scheduler = self.optim.scheduler(optimizer, self.trainer.estimated_stepping_batches)
@@ -148,6 +160,12 @@ class Learner(pl.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+    def _bind(self, optimizer: torch.optim.Optimizer) -> None:
+        try:
+            self.reg.bind(optimizer, self.optim.moments)
+        except ValueError as error:
+            raise ConfigError(f"optim: {error}") from None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         for logger in self.trainer.loggers:
@@ -163,7 +181,7 @@ class Learner(pl.LightningModule):
         """
         state = checkpoint["isogain"]
         warm_start.fit_to_(checkpoint, self.state_dict(), self.reg)
-        self._reg_changed = state["reg"] != warm_start.coordinates(self.reg)
+        self._reg_changed = state["reg"] != warm_start.basis_of_state(self.reg)
         self.skipped.count = state.get("skipped", 0)
         if self.resumes:
             self.tally.restore(state["tally"], self.trainer)
@@ -211,10 +229,25 @@ class Learner(pl.LightningModule):
         stop_unless_finite({f"{split}/loss": values[f"{split}/loss"]}, step)
         if sums.bad_step is not None:
             raise Divergence("the penalty", math.nan, step)
+        if split == "train":
+            values |= self._measured_penalty()
         self.keep(values)
         self.metrics |= self.constants
         record(self.trainer, values | self.constants)
         return values
+
+    @torch.no_grad()
+    @cached()
+    def _measured_penalty(self) -> dict[str, float]:
+        """train/penalty, if there is one; raises Divergence where it is not finite."""
+        if not self.reg.has_penalty:
+            return {}
+        closed = self.reg.adds_penalty_gradient
+        value = self._penalty(self.reg.measured_penalty) if closed else self._added
+        if value is None:  # resumed, and no batch since
+            return {}
+        stop_unless_finite({"the penalty": value.item()}, self.global_step)
+        return {"train/penalty": value.item()}
 
     def _after_step(self, w: Tensor, state: dict[str, Tensor]) -> None:
         try:

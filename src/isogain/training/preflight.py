@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 
 from isogain.config.errors import CheckpointError, ConfigError, refusal, refuse
 from isogain.config.ranges import between
 from isogain.data.task import Task
+from isogain.init.initialiser import Initialiser, NetworkInitialiser
 from isogain.models.base import Network
 from isogain.optim import Optim
 from isogain.record import checkpoints
@@ -29,7 +31,7 @@ def rehearse(
     seed: int,
     data: Task,
     model: partial,
-    init: partial,
+    init: Callable[[Tensor], Tensor],
     reg: Regularizer,
     optim: Optim,
     trainer: partial,
@@ -53,8 +55,7 @@ def rehearse(
         net = _built_without_memory(model, data)
         if here:
             _check_memory(net, data)
-        _refusals_of("init", lambda: init(torch.empty(2, 2)), _options(init))
-        _refusals_of("init", lambda: getattr(init, "point", _nothing)(net), _options(init))
+        _check_init(init, net)
     if data.hits is None and objective and "acc" in objective:
         raise ConfigError(
             f"objective={objective}: {type(data).__name__} has no accuracy: use null or val/loss"
@@ -105,8 +106,11 @@ def _has_no_scales(reg: Regularizer) -> bool:
     return type(reg).scales is Regularizer.scales
 
 
-def _nothing(net: Network) -> None:
-    """What an initialiser of kernels alone asks of the network."""
+def _check_init(init: Callable[[Tensor], Tensor], net: Network) -> None:
+    options = _options(init)
+    _refusals_of("init", lambda: init(torch.empty(2, 2)), options)
+    if isinstance(init, NetworkInitialiser):
+        _refusals_of("init", lambda: init.point(net), options)
 
 
 def _built_without_memory(model: partial, data: Task) -> Network:
@@ -155,8 +159,9 @@ def _refusals_of(group: str, build: Callable[[], T], options: Collection[str]) -
 
 
 def _options(part: Callable[..., Any]) -> set[str]:
-    """The options of what is yet to be called; `part` itself may be a partial or an initialiser of its own class."""
-    return {*inspect.signature(getattr(part, "func", part)).parameters}
+    """The options of what is yet to be called; of an initialiser that is an object, those that built it."""
+    built = type(part) if isinstance(part, Initialiser) else getattr(part, "func", part)
+    return {*inspect.signature(built).parameters}
 
 
 def _check_fit(path: Path, checkpoint: dict[str, Any], net: Network, optim: Optim) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from isogain.config.errors import Divergence, Interrupted, Preempted, refuse
 from isogain.data.task import Task
+from isogain.init.initialiser import NetworkInitialiser
 from isogain.models.base import Network
 from isogain.optim import Optim
 from isogain.record import checkpoints, provenance
@@ -69,7 +70,11 @@ def run(
     start = _start(folder, record, ckpt, resume)
     learner.resumes = start is not None and start.parent == folder.path / "checkpoints"
     earlier = earlier_seconds(folder.attempts.events(), start) if learner.resumes else 0.0
-    log.info(summary_tables.start_table(learner, data, device, init, {"seed": seed, "folder": out}))
+    log.info(
+        summary_tables.start_table(
+            learner, data, device, learner.init, {"seed": seed, "folder": out}
+        )
+    )
     outcome, error = _outcome(fitter, learner, data, start)
     summary = outcome | _numbers(fitter, learner) | _circumstances(device, seed, started, earlier)
     unwritten = write_end(folder, record, summary, fitter.is_global_zero)
@@ -95,8 +100,8 @@ def _learner(
         model(**data.sizes())
     )  # before what is exact in it
     learner = Learner(net, init, reg, optim, data.loss, data.hits, data.baseline, data.embedding)
-    if hasattr(init, "finish_"):  # it sets more than kernels
-        init.finish_(net, data.probe(PROBE)[0])
+    if isinstance(learner.init, NetworkInitialiser):
+        learner.init.finish_(net, data.probe(PROBE)[0])
     return learner
 
 

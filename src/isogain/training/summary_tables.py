@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 
 from isogain.config import shell
+from isogain.init.initialiser import Initialiser
 from isogain.training.learner import Learner
 
 
@@ -17,7 +17,7 @@ def start_table(
     learner: Learner,
     data: pl.LightningDataModule,
     device: torch.device,
-    init: partial,
+    init: Initialiser,
     others: Mapping[str, Any],
 ) -> str:
     """Model, kernels, parameters, init, reg, data, optimiser, device and `others`, a line each."""
@@ -30,7 +30,7 @@ def start_table(
     rows = {
         "model": f"{type(net).__name__} {net.depth} × {net.hidden}, {parameters:,} parameters",
         "kernels": kernels,
-        "init": f"{init.func.__name__.rstrip('_')} {_options(init.keywords)}",
+        "init": f"{init.name} {_options(init.options)}",
         "reg": f"{type(learner.reg).__name__} {_options(learner.reg.options())}",
         "data": f"{type(data).__name__} {data.length} × {data.n_in}, {train.examples:,} examples, {len(train)} batches",
         "optim": f"{type(optim).__name__} {rates}",

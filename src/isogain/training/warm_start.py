@@ -58,7 +58,7 @@ def set_rates_(schedules: Sequence[LRScheduler]) -> None:
             group["lr"] = rate * factor(schedule.last_epoch)
 
 
-def coordinates(reg: Regularizer) -> str:
+def basis_of_state(reg: Regularizer) -> str:
     """What the optimiser's state of the kernels depends on: it means nothing under other ones."""
     return f"{type(reg).__name__}, gain {getattr(reg, 'gain', None)}, adam {reg.adam}"
 
@@ -71,7 +71,7 @@ def begin_kernels_afresh_(
     for group, new in zip(optimizer.param_groups, fresh.param_groups, strict=True):
         group["per_matrix"] = new.get("per_matrix", False)
     for w in kernel_parameters(net):
-        reg.settle_(w)
+        reg.make_feasible_(w)
         optimizer.state.pop(w, None)
     log.info(
         "the checkpoint is of another reg: kernels settled, their optimiser state begins afresh"
@@ -88,7 +88,7 @@ def state_of(learner: "Learner") -> dict[str, Any]:
         "measured_at": dict(learner.measured_at),
         "skipped": learner.skipped.count,
         "optim": repr(learner.optim),
-        "reg": coordinates(learner.reg),
+        "reg": basis_of_state(learner.reg),
         "rng": torch.get_rng_state(),
         "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }

@@ -1,0 +1,29 @@
+"""RMSprop."""
+
+import torch
+
+from isogain.config.ranges import between
+from isogain.models.base import Network
+from isogain.optim.base import Optim, Schedule
+from isogain.reg.base import Regularizer
+
+
+class RMSprop(Optim):
+    """RMSprop; `alpha` in [0, 1) averages the squared gradient, `momentum` in [0, 1) is off at 0."""
+
+    def __init__(
+        self,
+        lr: float = 1e-3,
+        alpha: float = 0.99,
+        momentum: float = 0.0,
+        kernel_lr: float | None = None,
+        gain_lr: float | None = None,
+        grad_clip: float | None = None,
+        schedule: Schedule = "cosine",
+    ) -> None:
+        super().__init__(lr, kernel_lr, gain_lr, grad_clip, schedule)
+        self.alpha = between("alpha", alpha, 0, 1)
+        self.momentum = between("momentum", momentum, 0, 1)
+
+    def __call__(self, net: Network, reg: Regularizer) -> torch.optim.RMSprop:
+        return torch.optim.RMSprop(self.groups(net, reg), alpha=self.alpha, momentum=self.momentum)

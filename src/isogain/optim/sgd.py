@@ -1,0 +1,27 @@
+"""Stochastic gradient descent."""
+
+import torch
+
+from isogain.config.ranges import between
+from isogain.models.base import Network
+from isogain.optim.base import Optim, Schedule
+from isogain.reg.base import Regularizer
+
+
+class SGD(Optim):
+    """Stochastic gradient descent with heavy-ball momentum in [0, 1)."""
+
+    def __init__(
+        self,
+        lr: float = 0.1,
+        momentum: float = 0.0,
+        kernel_lr: float | None = None,
+        gain_lr: float | None = None,
+        grad_clip: float | None = None,
+        schedule: Schedule = "cosine",
+    ) -> None:
+        super().__init__(lr, kernel_lr, gain_lr, grad_clip, schedule)
+        self.momentum = between("momentum", momentum, 0, 1)
+
+    def __call__(self, net: Network, reg: Regularizer) -> torch.optim.SGD:
+        return torch.optim.SGD(self.groups(net, reg), momentum=self.momentum, fused=True)

@@ -1,0 +1,224 @@
+"""What every penalty of conf/reg, and the example of README.md, owes: least at its target, and its own gradient.
+
+E = WᵀW/g² − I on the smaller Gram side. A constraint without a penalty has none to log.
+"""
+
+from functools import partial
+
+import pytest
+import torch
+from cases import SHAPES, Kernel, part, randn, readme_regularizer, regularizers, same
+
+from isogain.init import orthogonal_
+from isogain.reg.base import Regularizer, Time
+from isogain.reg.penalty import Penalty, Soft
+
+GAIN, STRENGTH = 1.2, 0.7
+EVERY_REG = {
+    **regularizers(GAIN),
+    "oblique-strength": part("reg", "oblique", GAIN, strength=STRENGTH, _partial_=True),
+    "readme": partial(readme_regularizer(), gain=GAIN),
+}
+PENALTIES = {
+    name: partial(build, strength=STRENGTH)
+    for name, build in EVERY_REG.items()
+    if build().has_penalty
+}
+SLOPED = {"mc", "srip"}  # largest absolute values, whose slope does not vanish at their minimum
+CLOSED = [name for name, build in PENALTIES.items() if build().adds_penalty_gradient]
+every_penalty = pytest.mark.parametrize("name", PENALTIES)
+every_shape = pytest.mark.parametrize("shape", SHAPES)
+
+
+def target(name, shape):
+    """Where the penalty is least: orthogonal kernels, but of `notebook`, which has the scalar 1 in place of I."""
+    if name != "notebook":
+        return orthogonal_(randn(*shape), gain=GAIN)
+    u = randn(*shape[:-2], 1, shape[-1])
+    return GAIN * u / torch.linalg.vector_norm(u, dim=-1, keepdim=True).expand(shape)
+
+
+def least(name, shape):
+    """The value there: 0, but of `dso`, which asks a rectangle for the rank that it cannot have."""
+    matrices = torch.Size(shape[:-2]).numel()
+    return STRENGTH * matrices * abs(shape[-2] - shape[-1]) if name == "dso" else 0.0
+
+
+def with_one_largest_error(*shape):
+    """Kernels with one eigenvalue of E at 2, and those below half its size."""
+    u, v = (orthogonal_(randn(*shape[:-2], n, min(shape[-2:]))) for n in shape[-2:])
+    errors = torch.rand(*shape[:-2], 1, min(shape[-2:]), dtype=torch.float64) - 0.5
+    errors[..., 0] = 2
+    return GAIN * (u * (1 + errors).sqrt()) @ v.mT
+
+
+def attached(reg, w):
+    """w as a kernel of the regulariser, wherever that would begin with it."""
+    kernel = Kernel(w)
+    reg.attach(kernel, "w")
+    with torch.no_grad():
+        return kernel.w.copy_(w)
+
+
+def gradient(value, w):
+    return torch.autograd.grad(value, w)[0]
+
+
+def edited(reg, w, grad):
+    """What `before_step` makes of a gradient."""
+    w.grad = grad.clone()
+    with torch.no_grad():
+        reg.before_step(w)
+    return w.grad.clone()
+
+
+def check_least_at_target(name, shape):
+    reg, there = PENALTIES[name](), target(name, shape)
+    w = attached(reg, there)
+    value = reg.penalty(w)
+    assert value.shape == ()
+    same(value.item(), least(name, shape))
+    if name not in SLOPED:
+        assert gradient(value, w).abs().max() < 1e-13
+    nudged = there.clone()
+    nudged[..., 0, 0] += 0.1
+    for away in (0.9 * there, 1.1 * there, nudged, 0 * there, there + 0.1 * randn(*shape)):
+        assert reg.penalty(w.detach().copy_(away)) > value + 1e-5
+
+
+def check_gradient_of_autograd(name, shape):
+    reg = PENALTIES[name]()
+    w = attached(reg, randn(*shape))
+    assert torch.autograd.gradcheck(reg.penalty, w)
+
+
+def check_closed_form(name, shape):
+    """`before_step` is that of the same regulariser without strength, given the gradient of loss and penalty."""
+    reg, without = PENALTIES[name](), PENALTIES[name](strength=0.0)
+    w, g = attached(reg, with_one_largest_error(*shape)), randn(*shape)
+    for _ in range(30 if name == "srip" else 0):  # until its vector no longer moves
+        edited(reg, w, g)
+    differentiated = gradient(reg.penalty(w), w)
+    twin = attached(without, w.detach())
+    same(edited(reg, w, g), edited(without, twin, g + differentiated))
+    assert differentiated.abs().max() > 1e-3
+
+
+def contract(name, shape):
+    check_least_at_target(name, shape)
+    check_gradient_of_autograd(name, shape)
+    if name in CLOSED:
+        check_closed_form(name, shape)
+
+
+@every_shape
+@every_penalty
+def test_a_penalty_is_least_at_its_target_and_its_gradient_is_its_own(name, shape):
+    contract(name, shape)
+
+
+@every_shape
+@pytest.mark.parametrize("name", [n for n in CLOSED if isinstance(PENALTIES[n](), Penalty)])
+def test_a_penalty_without_its_norm_breaks_the_contract(name, shape, monkeypatch):
+    monkeypatch.setattr(type(PENALTIES[name]()), "norm", lambda reg, x: 0 * x.sum((-2, -1)))
+    with pytest.raises(AssertionError):
+        contract(name, shape)
+
+
+@pytest.mark.parametrize("name", [n for n in PENALTIES if n not in SLOPED])
+def test_a_penalty_whose_value_is_zero_breaks_the_contract(name, monkeypatch):
+    monkeypatch.setattr(type(PENALTIES[name]()), "penalty", lambda reg, w: 0 * w.sum())
+    with pytest.raises(AssertionError):
+        contract(name, (6, 6))
+
+
+def test_a_closed_form_of_another_size_breaks_the_contract(monkeypatch):
+    whole = Soft.add_gradient_
+    monkeypatch.setattr(Soft, "add_gradient_", lambda *args: (whole(*args), whole(*args)))
+    with pytest.raises(AssertionError):
+        contract("gain", (6, 6))
+
+
+@every_shape
+def test_mutual_coherence_lies_above_each_of_its_tangents_but_for_the_curvature_of_e(shape):
+    """f(W + D) >= f(W) + ⟨G, D⟩ − strength ‖D‖²/g², for E is quadratic in W and f convex in E."""
+    reg = PENALTIES["mc"]()
+    for start, size in ((target("mc", shape), 0.1), (randn(*shape), 1.0)):
+        w = attached(reg, start)
+        for scale in (1e-3, 0.1, 1.0):
+            d, g = size * scale * randn(*shape), edited(reg, w, torch.zeros_like(w))
+            bound = reg.penalty(w) + (g * d).sum() - STRENGTH * d.square().sum() / GAIN**2
+            assert reg.penalty(w + d) >= bound - 1e-12
+
+
+@every_shape
+def test_srip_adds_the_gradient_of_what_it_logs_with_its_vectors_frozen(shape):
+    reg = PENALTIES["srip"]()
+    w = attached(reg, randn(*shape))
+    added = edited(reg, w, torch.zeros_like(w))
+    same(added, gradient(reg.measured_penalty(w), w))
+
+
+@every_shape
+def test_srip_logs_at_most_its_value_and_nearly_that_once_its_vectors_are_there(shape):
+    reg = PENALTIES["srip"]()
+    w = attached(reg, with_one_largest_error(*shape))
+    assert reg.measured_penalty(w) < reg.penalty(w)
+    for _ in range(30):
+        edited(reg, w, torch.zeros_like(w))
+    same(reg.measured_penalty(w), reg.penalty(w))
+
+
+@every_shape
+@pytest.mark.parametrize("name", [n for n in PENALTIES if n != "srip"])
+def test_what_is_logged_is_the_value(name, shape):
+    reg = PENALTIES[name]()
+    w = attached(reg, randn(*shape))
+    same(reg.measured_penalty(w), reg.penalty(w))
+
+
+@every_penalty
+def test_neither_value_nor_measurement_changes_anything(name):
+    reg = PENALTIES[name]()
+    w = attached(reg, randn(4, 6, 6))
+    reg.time = Time(7, 1.5, 0.25)
+    w.grad = randn(4, 6, 6)
+    before = [w.detach().clone(), w.grad.clone(), *(b.clone() for b in reg.buffers())]
+    drawn = torch.get_rng_state()
+    with torch.no_grad():
+        reg.measured_penalty(w)
+    reg.penalty(w)
+    after = [w.detach(), w.grad, *reg.buffers()]
+    assert all(map(torch.equal, after, before)) and torch.equal(torch.get_rng_state(), drawn)
+    assert reg.time == Time(7, 1.5, 0.25)
+
+
+@pytest.mark.parametrize("name", EVERY_REG)
+def test_without_a_penalty_the_value_is_zero_and_no_gradient_is_claimed(name):
+    reg = EVERY_REG[name]()
+    if not reg.has_penalty:
+        assert reg.penalty(randn(4, 6, 6)).item() == 0
+    assert reg.has_penalty or name not in CLOSED
+
+
+def test_a_penalty_is_had_by_whoever_defines_one():
+    class Own(Regularizer):
+        def penalty(self, w):
+            return w.square().sum()
+
+    here = Regularizer()
+    here.penalty = lambda w: w.square().sum()
+    assert [reg.has_penalty for reg in (Own(), here, Regularizer())] == [True, True, False]
+
+
+@every_shape
+def test_a_norm_without_a_closed_form_is_differentiated_by_autograd(shape):
+    class Nuclear(Soft):  # Soft's gradient is not that of this norm
+        def norm(self, x):
+            return torch.linalg.matrix_norm(x, "nuc")
+
+    reg, rarely = Nuclear(STRENGTH, GAIN), Nuclear(STRENGTH, GAIN, every=3)
+    w, g = attached(reg, randn(*shape)), randn(*shape)
+    expected = gradient(reg.penalty(w), w)
+    same(edited(reg, w, g), g + expected)
+    same(edited(rarely, w, g), g + 3 * expected)
