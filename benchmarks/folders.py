@@ -104,7 +104,7 @@ ANSWER = """
         assert index.answer(name, argument)
 """
 TOOL = """
-    from isogain.{tool}.__main__ import main
+    from isogain.analysis.{tool}.__main__ import main
     main([sys.argv[1], *{arguments}])
 """
 REQUESTS = """
@@ -138,7 +138,7 @@ def cases() -> dict[str, tuple[Callable[[Path, int], None], str, str]]:
             "runs",
             ANSWER.format(questions=[("runs", ""), ("curves", "train/loss"), ("profiles", "")]),
         ),
-        "results": (many_runs, "runs", TOOL.format(tool="results", arguments=[])),
+        "results": (many_runs, "runs", TOOL.format(tool="report", arguments=[])),
         "status": (many_runs, "runs", TOOL.format(tool="status", arguments=[])),
         "status, unbegun": (unbegun, "points", TOOL.format(tool="status", arguments=[])),
         "server, 200 at once": (many_runs, "few", REQUESTS.format()),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from isogain.record.attempts import Attempts
+from isogain.record.attempts_jsonl import Attempts
 
 
 class Hazard(pl.Callback):

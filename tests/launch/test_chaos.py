@@ -12,7 +12,7 @@ import pytest
 import torch
 from runs import assert_same_run, checkpoint, summary
 
-from isogain.record.attempts import Attempts
+from isogain.record.attempts_jsonl import Attempts
 
 KILLS, SLURM_FROM = 30, 15  # the later attempts are those of a job that SLURM requeues
 JOB = {"SLURM_JOB_ID": "77", "SLURM_JOB_NAME": "chaos"}

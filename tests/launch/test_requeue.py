@@ -9,7 +9,7 @@ import forked
 import pytest
 from runs import assert_same_run, metrics, summary
 
-from isogain.record.attempts import Attempts
+from isogain.record.attempts_jsonl import Attempts
 
 pytestmark = pytest.mark.usefixtures("fork_server")
 JOB = {"SLURM_JOB_ID": "77", "SLURM_JOB_NAME": "points"}

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from isogain.record import metrics_rows
+from isogain.record import metrics_numbers, metrics_rows
 from isogain.record.bounded import Damaged, opened
 from isogain.record.metrics_rows import header, last_line, last_row, pieces
 
@@ -20,13 +20,13 @@ def read(path):
         columns, begin = header(file, path), file.tell()
         _, end, _ = last_line(file, begin)
         file.seek(begin)
-        found = list(pieces(file, columns, end))
+        parts = list(pieces(file, columns, end))
     rows = [
         [v if there else None for v, there in zip(values, logged, strict=True)]
-        for part in found
+        for part in parts
         for values, logged in zip(part.values.tolist(), part.logged.tolist(), strict=True)
     ]
-    return columns, rows, sum(part.unreadable for part in found)
+    return columns, rows, sum(part.unreadable for part in parts)
 
 
 def write(path, lines, end="\r\n"):
@@ -49,7 +49,7 @@ def test_every_digit_is_read_piece_by_piece_with_pandas_and_without(
     tmp_path, monkeypatch, pandas, end
 ):
     monkeypatch.setattr(metrics_rows, "PIECE", 5_000)
-    monkeypatch.setattr(metrics_rows, "WORTH", 100)
+    monkeypatch.setattr(metrics_numbers, "WORTH", 100)
     if not pandas:
         monkeypatch.setitem(sys.modules, "pandas", None)
     rows, lines = drawn(1_000)
@@ -58,10 +58,11 @@ def test_every_digit_is_read_piece_by_piece_with_pandas_and_without(
 
 @pytest.mark.parametrize("bad", ["x,0,1,2", "1", "1,2,3,4,5", "", ",0,1,1", "-1,0,1,1", "1.5,0,1,1",
                                  "inf,0,1,1", "nan,0,1,1", "1,0,\r,x", "1,0,1,\0", '1,0,"1,1', "é,0,1,1",
+                                 "1,0,\t1,1", "1,0,1\x0b,1",
                                  "1,0," + "x" * 131_073 + ",1", "1" * 3_000_000])  # fmt: skip
 @pytest.mark.parametrize("worth", [1, 1 << 30])
 def test_a_line_that_cannot_be_read_costs_no_other(tmp_path, monkeypatch, bad, worth):
-    monkeypatch.setattr(metrics_rows, "WORTH", worth)
+    monkeypatch.setattr(metrics_numbers, "WORTH", worth)
     rows, lines = drawn(40)
     found = read(write(tmp_path / "m.csv", [*lines[:20], bad, *lines[20:]], "\n"))
     assert found == (COLUMNS, rows, 1)
@@ -69,7 +70,7 @@ def test_a_line_that_cannot_be_read_costs_no_other(tmp_path, monkeypatch, bad, w
 
 def test_nan_and_infinity_are_logged_values_and_an_empty_cell_is_none(tmp_path, monkeypatch):
     for worth in (1, 1 << 30):
-        monkeypatch.setattr(metrics_rows, "WORTH", worth)
+        monkeypatch.setattr(metrics_numbers, "WORTH", worth)
         _, ((*_, a, b), (*_, c, d)), _ = read(write(tmp_path / "m.csv", ["1,0,nan,", "2,0,-inf,1"]))
         assert math.isnan(a) and b is None and (c, d) == (-math.inf, 1)
 

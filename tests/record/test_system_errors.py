@@ -15,7 +15,7 @@ import pytest
 
 from isogain.config.errors import UserError
 from isogain.record import atomic
-from isogain.record.attempts import Attempts
+from isogain.record.attempts_jsonl import Attempts
 from isogain.record.metrics_csv import Table
 from isogain.record.run_folder import RunFolder
 from isogain.record.spectra_npz import Arrays

@@ -10,7 +10,7 @@ import pytest
 from runs import assert_close_metrics, assert_same_run, summary
 from two_processes import ALONE, OPTIONS, TOGETHER
 
-from isogain.record.attempts import Attempts
+from isogain.record.attempts_jsonl import Attempts
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fork_server")]
 OWN = {"seconds", "examples_per_second", "git"}

@@ -16,7 +16,7 @@ from runs import assert_same_run, checkpoint, small_run, summary
 from isogain.callbacks.save_on_signal import SaveOnWarning
 from isogain.config.errors import Interrupted, Preempted
 from isogain.data import mnist
-from isogain.record.attempts import Attempts
+from isogain.record.attempts_jsonl import Attempts
 from isogain.training.preemption import Warnings, in_a_batch_job
 
 TERM, USR1, USR2 = signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2

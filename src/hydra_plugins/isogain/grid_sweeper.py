@@ -13,14 +13,14 @@ from omegaconf import OmegaConf
 
 from isogain.config import shell
 from isogain.config.errors import ConfigError, UserError, refuse
+from isogain.record.summary_json import outcome
 from isogain.record.sweep_json import (
     Point,
+    abridged,
     enlist,
-    few,
     in_one_process,
     listed,
-    outcome,
-    swept,
+    point_names,
 )
 
 log = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ class GridSweeper(BasicSweeper):
             )
         if any(o.startswith("hydra.sweep.subdir=") for o in self.config.hydra.overrides.hydra):
             raise ConfigError("hydra.sweep.subdir: the folders of a grid's points are numbered")
-        names = swept([point.overrides for point in points])
+        names = point_names([point.overrides for point in points])
         composed = composing(self.hydra_context.config_loader, self.config)
         refused = refusals(
             [point.overrides for point in points],
@@ -110,7 +110,7 @@ class GridSweeper(BasicSweeper):
             said = str(error) if isinstance(error, UserError) else one_line(error)
             lines.append(f"point {number} ({names[number]}): {'; '.join(said.splitlines())}")
         if lines:
-            raise ConfigError("\n".join(few(lines) + ["nothing was started"]))
+            raise ConfigError("\n".join(abridged(lines) + ["nothing was started"]))
 
     def _launched(self, points: Sequence[Point]) -> list[Any]:
         jobs = [[*point.overrides, f"hydra.sweep.subdir={point.folder}"] for point in points]
@@ -123,7 +123,7 @@ class GridSweeper(BasicSweeper):
 
 def account(folder: Path, points: Sequence[Point]) -> None:
     """Log how the runs ended; raises UserError with a line for each that failed or was lost."""
-    names = swept([point.overrides for point in points])
+    names = point_names([point.overrides for point in points])
     outcomes = [outcome(folder / point.folder) for point in points]
     statuses = [status for status, _ in outcomes]
     counts = ", ".join(
@@ -137,4 +137,4 @@ def account(folder: Path, points: Sequence[Point]) -> None:
     ]
     if bad:
         status = shell.command("python", "-m", "isogain.status", folder)
-        raise UserError("\n".join([*few(bad), f"{status} has them all"]))
+        raise UserError("\n".join([*abridged(bad), f"{status} has them all"]))

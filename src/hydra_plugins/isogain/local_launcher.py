@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from isogain.config.errors import ConfigError, refuse
 from isogain.launch.pool import Pool
-from isogain.record.sweep_json import enlist, numbered
+from isogain.record.sweep_json import enlist, numbered_points
 from isogain.training import machine
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class LocalLauncher(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> list[JobReturn]:
-        points = numbered(job_overrides, initial_job_idx)
+        points = numbered_points(job_overrides, initial_job_idx)
         folder = Path(self.config.hydra.sweep.dir)
         enlist(folder, points, "local")
         each = _processes(self.config)

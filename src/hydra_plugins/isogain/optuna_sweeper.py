@@ -4,12 +4,9 @@ Optuna's own plugin for Hydra 1.3 needs Optuna 2, stops at a NaN and starts a re
 trials again; this one asks and tells a current Optuna, trial n in folder n.
 """
 
-import json
 import logging
 import math
-import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -157,27 +154,12 @@ class Tuned(Sweeper):
 
     def _enlist(self, trials: Sequence[Any], jobs: Sequence[Sequence[str]]) -> None:
         """Put trials among the points of sweep.json, before they begin."""
-        from isogain.record.atomic import replaced
-        from isogain.record.processes import this_process
+        from isogain.record.sweep_json import Point, enlist
 
-        path = self.folder / "sweep.json"
-        sweep = json.loads(path.read_text()) if path.exists() else {"points": []}
         launcher = str(self.config.hydra.launcher.get("_target_")).lower()
-        sweep |= {
-            "command": sys.argv,
-            "time": datetime.now(UTC).isoformat(),
-            **this_process(),
-            "cluster": "slurm" if "slurm" in launcher else "local",
-            "sweeper": "optuna",
-        }
-        known = {point["folder"] for point in sweep["points"]}
-        sweep["points"] += [
-            {"folder": str(trial.number), "overrides": list(job)}
-            for trial, job in zip(trials, jobs, strict=True)
-            if str(trial.number) not in known
-        ]
-        with replaced(path) as part:
-            part.write_text(json.dumps(sweep, indent=1) + "\n")
+        pairs = zip(trials, jobs, strict=True)
+        points = [Point(str(trial.number), tuple(job)) for trial, job in pairs]
+        enlist(self.folder, points, "slurm" if "slurm" in launcher else "local", sweeper="optuna")
 
     def _best(self, study: Any) -> float:
         """Write best.yaml, the best trial so far as overrides, and tell it."""

@@ -8,7 +8,7 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
 
-from isogain.record.sweep_json import enlist, numbered
+from isogain.record.sweep_json import enlist, numbered_points
 
 
 @dataclass
@@ -29,6 +29,6 @@ class OneByOneLauncher(BasicLauncher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        points = numbered(job_overrides, initial_job_idx)
+        points = numbered_points(job_overrides, initial_job_idx)
         enlist(Path(self.config.hydra.sweep.dir), points, "none")
         return super().launch(job_overrides, initial_job_idx)

@@ -23,7 +23,7 @@ from omegaconf import DictConfig
 from isogain.config import shell
 from isogain.config.errors import UserError
 from isogain.launch.slurm_queue import wait
-from isogain.record.sweep_json import enlist, numbered
+from isogain.record.sweep_json import enlist, numbered_points
 
 try:
     from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf, SlurmQueueConf
@@ -85,7 +85,7 @@ class SlurmLauncher(Submitit or Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> list[JobReturn]:
-        points = numbered(job_overrides, initial_job_idx)
+        points = numbered_points(job_overrides, initial_job_idx)
         folder = Path(self.config.hydra.sweep.dir)
         enlist(folder, points, "slurm")
         jobs = self._submitted(job_overrides, initial_job_idx)

@@ -10,28 +10,26 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from isogain.config.errors import ConfigError, refusal, resolver_said
+from isogain.config.errors import ConfigError, refusal, resolver_message
 from isogain.config.moved import with_current_names
 from isogain.config.objective import wrong_modes
 from isogain.config.signature_check import joined, mistakes, type_hints
 
 
 def parts(config: DictConfig, known: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Every part that the config describes, by name: what `_target_` calls return, and plain
-    values.
+    """Every part that the config describes, by name: the objects that `_target_`s build, and plain values.
 
-    Of a part that lies in `known` already, from an earlier call, the same object comes back. Raises
-    ConfigError, with a line a mistake, before anything is built where a key or a type is wrong, and
-    where a constructor refuses a value.
+    A part that lies in `known` already, from an earlier call, is returned as the same object. Raises ConfigError, with
+    a line a mistake, before anything is built where a key or a type is wrong, and where a constructor refuses a value.
     """
     known = {} if known is None else known
     plain = resolved(config)
-    found = [
+    lines = [
         *_once(list(mistakes(plain)), OmegaConf.to_container(config)),
         *wrong_modes(plain.get("callbacks") or {}),
     ]
-    if found:
-        raise ConfigError("\n".join(found))
+    if lines:
+        raise ConfigError("\n".join(lines))
     built, refused = {}, []
     for key, value in plain.items():
         if key != "_target_":
@@ -42,14 +40,16 @@ def parts(config: DictConfig, known: dict[str, Any] | None = None) -> dict[str, 
                 )
             except ConfigError as error:
                 refused.append(str(error))
-    refused += _strangers(built, plain.get("_target_"))
+    refused += _of_wrong_class(built, plain.get("_target_"))
     if refused:
         raise ConfigError("\n".join(refused))
     return built
 
 
 def _once(lines: list[str], raw: Mapping[str, Any]) -> list[str]:
-    """Lines on values of the config `raw`; none on a value that another key, of which there is a line, hands on."""
+    """The lines about values of the config `raw`, without those about a value that is interpolated from a key which has
+    a line itself.
+    """
     paths = [re.split("[=:]", line)[0] for line in lines]
     return [
         line
@@ -59,14 +59,14 @@ def _once(lines: list[str], raw: Mapping[str, Any]) -> list[str]:
 
 
 def _raw(raw: Any, path: str) -> Any:
-    """What the config has at a path, unresolved; None where there is nothing."""
+    """The unresolved value of the config at a path; None where there is none."""
     for key in path.split("."):
         raw = raw.get(key) if isinstance(raw, Mapping) else None
     return raw
 
 
-def _strangers(built: Mapping[str, Any], target: str | None) -> list[str]:
-    """A line for each part that is not what the signature of `target` asks for."""
+def _of_wrong_class(built: Mapping[str, Any], target: str | None) -> list[str]:
+    """A line for each part that is not of the class in the signature of `target`."""
     hints = type_hints(get_object(target)) if target else {}
     classes = {key: hint for key, hint in hints.items() if inspect.isclass(hint) and key in built}
     later = {key for key in built if get_origin(hints.get(key)) is Callable}
@@ -87,8 +87,8 @@ def resolved(config: DictConfig) -> dict[str, Any]:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
         return with_current_names(plain)
     except OmegaConfBaseException as error:
-        said = resolver_said(error)
-        raise ConfigError(said or f"{error.full_key}: {str(error).splitlines()[0]}") from None
+        message = resolver_message(error)
+        raise ConfigError(message or f"{error.full_key}: {str(error).splitlines()[0]}") from None
 
 
 def _built(config: DictConfig, key: str, plain: Any) -> Any:

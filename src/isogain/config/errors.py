@@ -1,4 +1,4 @@
-"""Errors that are told to the user in one line each, without a traceback; nothing heavy is imported here."""
+"""Errors that reach the user as one line each, without a traceback; nothing heavy is imported here."""
 
 import re
 import signal
@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 
 class UserError(Exception):
-    """Something that the user can put right: the message says what, where and what to do."""
+    """A mistake that the user can correct: the message says what is wrong, where, and what to do."""
 
 
 class ConfigError(UserError):
@@ -31,21 +31,21 @@ def refuse(lines: Iterable[str]) -> None:
 
 
 def unwritten(part: object, method: str) -> NotImplementedError:
-    """What to raise in a method that a subclass of ours has to have."""
+    """The error to raise in a method that every subclass has to write."""
     return NotImplementedError(f"{type(part).__name__}.{method} is not written")
 
 
-def resolver_said(error: Exception) -> str:
+def resolver_message(error: Exception) -> str:
     """The message of a ConfigError that a resolver of the config raised, "" for any other error."""
-    _, _, said = str(error).partition("ConfigError raised while resolving interpolation: ")
-    return said.partition("\n    full_key: ")[0]
+    _, _, message = str(error).partition("ConfigError raised while resolving interpolation: ")
+    return message.partition("\n    full_key: ")[0]
 
 
 def refusal(path: str, error: BaseException, options: Collection[str]) -> str:
-    """What a constructor or function of the part at `path` raised, as one line.
+    """The error that a constructor or function of the part at `path` raised, as one line.
 
-    "gain must be positive" is about the option `path.gain`, if there is one of `options`; of anything else the type
-    is named, unless the message is meant for users.
+    "gain must be positive" is about the option `path.gain`, if `gain` is one of `options`. Other messages are
+    preceded by the type of the error, unless they are meant for users.
     """
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     name = re.match(r"\w+", reason)
@@ -90,8 +90,8 @@ class Preempted(SystemExit):
 
 
 class Interrupted(KeyboardInterrupt):
-    """A run that was told to end, and how to go on; `code` is the exit code."""
+    """A signal ended a run; the message says how to go on, `code` is the exit code."""
 
-    def __init__(self, told: str, code: int = 130) -> None:
-        super().__init__(told)
+    def __init__(self, message: str, code: int = 130) -> None:
+        super().__init__(message)
         self.code = code

@@ -1,13 +1,14 @@
-"""Names that `_target_`s once had: old configs and a user's own YAMLs go on naming a class where it was."""
+"""Old names of modules and classes: configs of old runs, and a user's own YAMLs, name a class where it once was."""
 
 from collections.abc import Mapping
 from typing import Any
 
-# old -> new; of a module for all that lies in it. What moves again gets a line more, and the old lines their new end.
+# old -> new; the line of a module holds for all that lies in it. What moves again gets another line, and its old
+# lines get the new name.
 MOVED = {
     "isogain.allocator": "isogain.training.allocator",
     "isogain.arrays": "isogain.record.spectra_npz",
-    "isogain.attempts": "isogain.record.attempts",
+    "isogain.attempts": "isogain.record.attempts_jsonl",
     "isogain.batch_limits": "isogain.training.batch_limits",
     "isogain.board.curves": "isogain.analysis.board.live_curves",
     "isogain.board.entry": "isogain.analysis.board.entry",
@@ -70,8 +71,14 @@ MOVED = {
     "isogain.ranks": "isogain.record.rank",
     "isogain.record.RunRecord": "isogain.record.logger.RunRecord",
     "isogain.record.Spectrum": "isogain.record.logger.Spectrum",
+    "isogain.record.attempts": "isogain.record.attempts_jsonl",
+    "isogain.record.csv_rows": "isogain.record.metrics_format",
+    "isogain.record.description": "isogain.record.run_contents",
+    "isogain.record.finding": "isogain.record.folder_walk",
+    "isogain.record.last_step": "isogain.record.run_progress",
     "isogain.record.objective": "isogain.config.objective",
     "isogain.record.status": "isogain.record.run_status",
+    "isogain.record.unfinished": "isogain.record.unfinished_status",
     "isogain.reg.penalty.Penalty": "isogain.reg.penalty.Soft",
     "isogain.reg.retractions": "isogain.linalg.retractions",
     "isogain.rehearsal": "isogain.training.preflight",
@@ -80,9 +87,9 @@ MOVED = {
     "isogain.results.aggregate": "isogain.analysis.statistics.aggregate",
     "isogain.results.compare": "isogain.analysis.statistics.compare",
     "isogain.results.curves": "isogain.analysis.statistics.curves",
-    "isogain.results.folders": "isogain.record.finding",
+    "isogain.results.folders": "isogain.record.folder_walk",
     "isogain.results.page": "isogain.analysis.report.html",
-    "isogain.results.reading": "isogain.record.description",
+    "isogain.results.reading": "isogain.record.run_contents",
     "isogain.results.rounding": "isogain.analysis.statistics.digits",
     "isogain.results.study": "isogain.analysis.statistics.study",
     "isogain.results.table": "isogain.analysis.statistics.runs_table",
@@ -97,8 +104,7 @@ MOVED = {
     "isogain.slurm_queue": "isogain.launch.slurm_queue",
     "isogain.status.alive": "isogain.record.processes",
     "isogain.status.command": "isogain.analysis.status.rerun",
-    "isogain.status.found": "isogain.analysis.status.sweeps",
-    "isogain.status.record": "isogain.record.last_step",
+    "isogain.status.record": "isogain.record.run_progress",
     "isogain.status.shown": "isogain.analysis.status.console",
     "isogain.status.states": "isogain.analysis.status.states",
     "isogain.status.sweeps": "isogain.analysis.status.survey",
@@ -122,7 +128,11 @@ MOVED = {
 
 
 def current_name(target: str) -> str:
-    """What a `_target_` is called today; a name that never moved is its own."""
+    """The present name of a `_target_`; one that never moved is returned as it is.
+
+    >>> current_name("isogain.table.Table")
+    'isogain.record.metrics_csv.Table'
+    """
     head, tail = target, ""
     while head:
         if head in MOVED:

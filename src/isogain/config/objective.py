@@ -1,4 +1,4 @@
-"""What a run is judged by, and whether more or less of it is better: asked here by whatever picks a best one."""
+"""The metric that a run is judged by, and whether more or less of it is better: for all that picks a best run."""
 
 from collections.abc import Iterator, Mapping
 from pkgutil import resolve_name
@@ -9,20 +9,20 @@ LESS = ("loss", "loss_best", "seconds", "steps", "final", "worst", "bpc", "perpl
 
 
 def better(metric: str) -> int:
-    """1 where larger is better, −1 where less is, 0 where the name does not say."""
+    """1 where larger is better, −1 where less is, 0 where the name is not known."""
     name = metric.rpartition("/")[2]
     return (name in MORE) - (name in LESS or metric.startswith("steps_to/"))
 
 
 def known_sign(metric: str) -> int:
-    """1 or −1 as `better`; raises ValueError where the name does not say."""
+    """1 or −1 as `better` has it; raises ValueError where it is 0."""
     if sign := better(metric):
         return sign
     raise ValueError(f"{metric}: whether more or less of it is better is not known")
 
 
 def direction(metric: str) -> Literal["maximize", "minimize"] | None:
-    """The same in Optuna's words; None where the name does not say."""
+    """The direction in Optuna's words; None where `better` is 0."""
     words: dict[int, Literal["maximize", "minimize"]] = {1: "maximize", -1: "minimize"}
     return words.get(better(metric))
 
@@ -41,7 +41,9 @@ def objective_of(config: Mapping[str, Any]) -> str:
 
 
 def wrong_modes(callbacks: Mapping[str, Any]) -> Iterator[str]:
-    """A line for every callback whose `mode` (Lightning's default: min) takes the worst of `monitor` for the best."""
+    """A line for every callback whose `mode` (Lightning's default: min) would keep the worst value of `monitor` as the
+    best.
+    """
     for name, node in callbacks.items():
         monitor = node.get("monitor") if isinstance(node, Mapping) else None
         known = better(monitor) if isinstance(monitor, str) else 0

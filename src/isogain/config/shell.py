@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Literal
 
 PLAIN = re.compile(r"[A-Za-z_/.][\w/.+-]*|[1-9]\d*|0", re.ASCII)
-VALUES = {"null", "true", "false", "inf", "nan"}  # words that are none, in any case of letters
+# Hydra reads these, in any case of letters, as values that are not text
+VALUES = {"null", "true", "false", "inf", "nan"}
 
 
 def quoted(text: str, quote: Literal["single", "double"] = "single") -> str:
-    """A string as Hydra's grammar reads it back."""
+    """A string, in quotes where Hydra's grammar would read it as something else."""
     if PLAIN.fullmatch(text) and text.lower() not in VALUES:
         return text
-    from hydra.core.override_parser.types import Quote, QuotedString  # half a second, seldom needed
+    from hydra.core.override_parser.types import Quote, QuotedString  # seldom needed, and slow
 
     return QuotedString(text, Quote[quote]).with_quotes()
 

@@ -18,7 +18,7 @@ def mistakes(node: Any, path: str = "") -> Iterator[str]:
     if not isinstance(node, Mapping):
         return
     if not isinstance(node.get("_target_", ""), str):
-        yield f"{joined(path, '_target_')}={_said(node['_target_'])}: must be text, the path of a class or a function"
+        yield f"{joined(path, '_target_')}={_plain(node['_target_'])}: must be text, the path of a class or a function"
         return
     if "_target_" in node:
         try:
@@ -37,7 +37,7 @@ def _misfits(target: Any, options: Mapping[str, Any], path: str) -> Iterator[str
     except TypeError:
         yield f"{joined(path, '_target_')}={options['_target_']}: cannot be called"
         return
-    except ValueError:  # written in C, and it does not say
+    except ValueError:  # written in C, without a signature
         return
     hints = type_hints(target)
     later = options.get("_partial_")  # what is required comes when it is called
@@ -61,20 +61,20 @@ def _required(accepted: Mapping[str, inspect.Parameter]) -> set[str]:
 
 
 def _of_wrong_type(value: Any, hint: Any, path: str) -> Iterator[str]:
-    """A line, or where the hint is of a mapping, one for each of its items."""
+    """A line where the value is not of the type `hint`; of a mapping, a line for each such item."""
     if get_origin(hint) in (dict, Mapping) and isinstance(value, Mapping):
         for key, item in value.items():
             yield from _of_wrong_type(item, get_args(hint)[1], joined(path, str(key)))
     elif isinstance(value, Mapping) and value and "_target_" not in value and _of_parts(hint):
         without = f"{path}=null" if "." in path else f"~{path}"
         way = f"; {without} leaves them out" if type(None) in get_args(hint) else ""
-        yield f"{path}={_said(value)}: options without a _target_, of a part that was not chosen{way}"
+        yield f"{path}={_plain(value)}: options without a _target_, of a part that was not chosen{way}"
     elif not _fits(value, hint):
-        yield f"{path}={_said(value)}: must be {_words(hint)}"
+        yield f"{path}={_plain(value)}: must be {_words(hint)}"
 
 
 def _of_parts(hint: Any) -> bool:
-    """Whether what the hint asks for is built from a `_target_`, or is null."""
+    """Whether a value of the type `hint` is built from a `_target_`, or is null."""
     options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     return all(
         option is type(None)
@@ -93,7 +93,7 @@ def type_hints(target: Callable) -> dict[str, Any]:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether `value` is of the type `hint`; where a part is still to be built, and of exotic hints, True."""
+    """Whether `value` is of the type `hint`; True for a part that is still to be built, and for exotic hints."""
     if get_origin(hint) is Literal:
         return not isinstance(value, Mapping | list) and value in get_args(hint)
     if get_origin(hint) in (Union, types.UnionType):
@@ -112,7 +112,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def _words(hint: Any) -> str:
-    """A type hint as a user would say it."""
+    """A type hint in plain words."""
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(map(str, get_args(hint)))
     if get_origin(hint) in (Union, types.UnionType):
@@ -135,8 +135,8 @@ def _words(hint: Any) -> str:
     )
 
 
-def _said(value: Any) -> str:
-    """A value as it is written on the command line."""
+def _plain(value: Any) -> str:
+    """A value as it is spelled on the command line."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return "nan" if isinstance(value, float) and math.isnan(value) else str(value)

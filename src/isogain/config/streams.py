@@ -1,4 +1,4 @@
-"""Standard output and error that may be closed, full, cut off or ASCII: what a program does goes on all the same."""
+"""Standard output and error that may be closed, full, cut off or ASCII, without an effect on what the program does."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ NAMES = ("stdout", "stderr")
 
 
 class Forgiving:
-    """A stream that a failed write turns into one that leads nowhere; all else is the stream's own."""
+    """A stream that leads nowhere from its first failed write on, instead of raising an error."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -34,7 +34,7 @@ class Forgiving:
 
 @contextmanager
 def forgiving() -> Iterator[None]:
-    """While entered, what cannot be written to standard output or error is left out: log.txt has it."""
+    """Within, text that cannot be written to standard output or error is dropped: log.txt has it."""
     open_()
     before = [getattr(sys, name) for name in NAMES]
     for name, stream in zip(NAMES, before, strict=True):
@@ -48,8 +48,9 @@ def forgiving() -> Iterator[None]:
 
 
 def exit_code(main: Callable[[], int], cut: int = 0) -> int:
-    """That of a program whose output is all written: `cut` where its reader, `head` say, has enough, 1 and a line
-    where a disk is full.
+    """The exit code of a program, once all of its output is written.
+
+    `cut` where the reader of its output, such as `head`, has closed it; 1, with a line on stderr, where a disk is full.
     """
     open_()
     try:
@@ -73,9 +74,9 @@ def exit_code(main: Callable[[], int], cut: int = 0) -> int:
 
 
 def open_() -> None:
-    """Open what is closed, to nowhere, and write ? for what an encoding lacks.
+    """Open closed standard streams to nowhere, and make all of them write ? for characters that an encoding lacks.
 
-    Else the next file that is opened would be standard error, and get what libraries print.
+    Else the next file that is opened would become standard error, and receive what libraries print.
     """
     for number in range(3):
         try:
@@ -85,12 +86,12 @@ def open_() -> None:
     for number, name in enumerate(NAMES, 1):
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, "w", errors="replace", closefd=False))
-        with suppress(AttributeError, ValueError):  # somebody's own
+        with suppress(AttributeError, ValueError):  # an object of the caller's
             getattr(sys, name).reconfigure(errors="replace")
 
 
 def silence(stream: TextIO) -> None:
-    """Let a stream lead nowhere from now on, what it still holds too."""
+    """Make a stream lead nowhere from now on; text that it still holds is dropped too."""
     with suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

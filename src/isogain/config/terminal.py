@@ -1,4 +1,4 @@
-"""What may be printed of a text that stands in a file: nothing that a terminal or a spreadsheet obeys."""
+"""Texts from files made safe to print: a terminal obeys no escape in them, and a spreadsheet computes no formula."""
 
 import contextlib
 import sys
@@ -13,7 +13,7 @@ FORMULA = (
     "\t",
     "\r",
     "\n",
-)  # what a spreadsheet takes a cell for that begins so
+)  # a spreadsheet computes a cell that begins with one of these
 
 
 def printable(value: Any) -> str:
@@ -23,7 +23,7 @@ def printable(value: Any) -> str:
 
 
 def first_line(value: Any) -> str:
-    """The same of a text's first line, cut to LONGEST."""
+    """The first line of a text, printable, cut to LONGEST characters."""
     lines = str(value).strip().splitlines() or [""]
     return printable(lines[0] if len(lines[0]) <= LONGEST else f"{lines[0][:LONGEST]} …")
 
@@ -48,7 +48,9 @@ def _is_number(text: str) -> bool:
 
 
 def tolerate_() -> None:
-    """Let standard output and error write ? for what their encoding lacks, on an ASCII terminal say."""
+    """Make standard output and error write ? for characters that their encoding lacks, as on an ASCII terminal."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, ValueError):  # closed, or somebody's own
+        with contextlib.suppress(
+            AttributeError, ValueError
+        ):  # closed, or an object of the caller's
             stream.reconfigure(errors="replace")

@@ -1,4 +1,4 @@
-"""The numbers that a range names, as they would be typed: range(0.9,1.15,0.1) has 1.1, not 1.0999999999999999."""
+"""The numbers of a range as a user would type them: range(0.9,1.15,0.1) has 1.1, not 1.0999999999999999."""
 
 import random
 from decimal import Decimal
@@ -8,7 +8,7 @@ from hydra.core.override_parser.types import Override
 
 
 def typed(override: Override) -> list[str]:
-    """What a sweep of values names, in its order, each as a command line has it.
+    """The values of a sweep, in their order, as they are typed on a command line.
 
     Hydra adds up floats, which ends range(0,0.9,0.3) at 0.9; decimals end it before.
     """
@@ -25,7 +25,7 @@ def typed(override: Override) -> list[str]:
 
 
 def spelled_out(overrides: list[Override]) -> list[Override]:
-    """The same, with every range of floats a choice between its numbers."""
+    """The overrides with every range of floats replaced by a choice between its numbers."""
     parser = OverridesParser.create()
     return [
         parser.parse_override(f"{o.get_key_element()}={','.join(values)}")

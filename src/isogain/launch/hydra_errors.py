@@ -12,7 +12,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig
 
 from isogain.config import shell
-from isogain.config.errors import resolver_said
+from isogain.config.errors import resolver_message
 from isogain.config.nearest import nearest
 
 KEY = r"[\w./@+~-]+"
@@ -28,7 +28,7 @@ def one_line(error: BaseException) -> str:
         return _no_such_config(error)
     if isinstance(error, OverrideParseException):
         return _unreadable(error.override, said)
-    if reason := resolver_said(error):
+    if reason := resolver_message(error):
         return reason
     if said.startswith("Error merging override"):
         return f"{said}: {str(error.__cause__).splitlines()[0]}"

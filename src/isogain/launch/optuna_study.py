@@ -21,10 +21,10 @@ from isogain.config.objective import objective_of
 from isogain.config.terminal import first_line
 from isogain.config.typed_range import typed
 from isogain.record import processes
+from isogain.record.attempts_jsonl import seconds
 from isogain.record.config_difference import Difference, in_words
 from isogain.record.continuation import described
 from isogain.record.identity import differences
-from isogain.record.last_step import seconds
 
 STUDY = "isogain"
 LOOKED_AT = 64  # combinations of choices in which an option may act

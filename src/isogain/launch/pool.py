@@ -13,7 +13,8 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from isogain.launch.worker import compute
 from isogain.record.run_folder import ways_on
-from isogain.record.sweep_json import Point, outcome, swept
+from isogain.record.summary_json import outcome
+from isogain.record.sweep_json import Point, point_names
 
 log = logging.getLogger(__name__)
 LOADED = ["isogain.training.run", "isogain.training.preflight", "isogain.launch"]
@@ -35,7 +36,7 @@ class Pool:
         self, folder: Path, points: Sequence[Point], jobs: int, threads: int, gpus: Sequence[str]
     ) -> None:
         self.folder, self.points, self.threads, self.gpus = folder, points, threads, gpus
-        self.names = swept([point.overrides for point in points])
+        self.names = point_names([point.overrides for point in points])
         self.free = list(range(jobs))
         self.running: list[Running] = []
         self.context = multiprocessing.get_context("forkserver")

@@ -15,7 +15,7 @@ from isogain.config.typed_range import typed
 from isogain.record.config_difference import in_words
 from isogain.record.continuation import Continuation, continuation, without_derived
 from isogain.record.identity import differences
-from isogain.record.sweep_json import Point, few, swept
+from isogain.record.sweep_json import Point, abridged, point_names
 
 log = logging.getLogger(__name__)
 Compose = Callable[[Sequence[str]], DictConfig]  # the config that some overrides make
@@ -45,7 +45,7 @@ def over(
         if earlier and earlier.summary is not None:
             done.add(point.folder)
     if refused:
-        raise AnotherRun("\n".join(few(_lines(folder, points, refused))))
+        raise AnotherRun("\n".join(abridged(_lines(folder, points, refused))))
     for remark in remarks:
         log.info("%s: %s", folder, remark)
     return done
@@ -114,13 +114,15 @@ def _continuation(
 
 def _lines(folder: Path, points: Sequence[Point], refused: Mapping[str, Any]) -> list[str]:
     """A line a difference, with the points that have it; none are named where all of a sweep have the same."""
-    names = dict(zip((p.folder for p in points), swept([p.overrides for p in points]), strict=True))
+    names = dict(
+        zip((p.folder for p in points), point_names([p.overrides for p in points]), strict=True)
+    )
     alike: dict[str, list[str]] = {}
     for name, error in refused.items():
         alike.setdefault(error.difference or str(error), []).append(f"point {name} ({names[name]})")
     if len(alike) == 1 and len(refused) == len(points):
         return [f"out={folder}: holds another sweep: {next(iter(alike))}; choose another out="]
     return [
-        *(f"{', '.join(few(who))}: {difference}" for difference, who in alike.items()),
+        *(f"{', '.join(abridged(who))}: {difference}" for difference, who in alike.items()),
         f"out={folder}: holds another sweep: choose another out=",
     ]

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-# what file systems answer that cannot flush on demand: FUSE and network ones, of folders above all
+# errors of file systems that cannot flush on demand: FUSE and network ones, for folders above all
 NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF}
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Within, an OSError that says of no file is one of `path`."""
+    """Within, an OSError without a file name gets that of `path`."""
     try:
         yield
     except OSError as error:
@@ -68,6 +68,16 @@ def append(path: Path, lines: bytes) -> None:
         os.close(file)
 
 
+def overwrite_end(path: Path, start: int, data: bytes) -> None:
+    """Write `data` from `start` to the end of a file, as `overwrite` does with an open one."""
+    file = os.open(path, os.O_RDWR)
+    try:
+        with naming(path):
+            overwrite(file, start, data)
+    finally:
+        os.close(file)
+
+
 def regular(path: Path, flags: int) -> int:
     """The file at `path`, open; raises OSError for a link, and without waiting for a pipe or a device."""
     file = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
@@ -105,10 +115,10 @@ def overwrite(file: int, start: int, data: bytes) -> None:
         raise ValueError(f"{len(data)} bytes cannot take the place of {len(before)}")
     written = 0
     try:
-        while written < len(data):  # a disk that fills up takes a part
+        while written < len(data):  # a disk that fills up stores a part
             written += os.pwrite(file, data[written:], start + written)
     except OSError:
-        with contextlib.suppress(OSError):  # the space is there, it was taken before
+        with contextlib.suppress(OSError):  # the space is there: it was in use before
             os.pwrite(file, before, start)
         with contextlib.suppress(OSError):
             os.ftruncate(file, start + len(before))

@@ -1,4 +1,4 @@
-"""Bounded reading: whatever lies in a run folder, to read it ends soon, and takes no more memory than its kind may."""
+"""Bounded reading: whatever lies in a run folder, reading it ends soon, and memory is bounded by the kind of file."""
 
 import os
 import stat
@@ -78,7 +78,10 @@ def limit_of(path: Path) -> int:
 
 
 def _descriptor(path: Path, within: Path | None) -> int:
-    """Without waiting for the other end of a FIFO; what is checked is what is read, whoever moves links."""
+    """The file at `path`, open for reading, without waiting for the other end of a FIFO.
+
+    The file that was checked is the one that is read, whatever happens to links meanwhile.
+    """
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY
     try:
         return os.open(path, flags)
@@ -92,10 +95,10 @@ def _descriptor(path: Path, within: Path | None) -> int:
     return os.open(target, flags)
 
 
-def _check(path: Path, found: os.stat_result) -> None:
-    if not stat.S_ISREG(found.st_mode):
+def _check(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
         raise Damaged(path, "not a regular file")
-    if found.st_size > limit_of(path):
+    if status.st_size > limit_of(path):
         raise Damaged(path, _too_large(limit_of(path)))
 
 

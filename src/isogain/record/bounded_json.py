@@ -1,4 +1,4 @@
-"""JSON from a file that anybody may have written: plain values of bounded depth and size, or Damaged."""
+"""JSON from a file of any origin: plain values of bounded depth and size, or Damaged."""
 
 import json
 import re
@@ -13,16 +13,16 @@ LINES = 100_000
 LARGEST = 2**63 - 1  # of integers: what lies beyond overflows in floats and tables
 SURROGATE = re.compile(
     rb"\\u[dD][89a-fA-F]"
-)  # a half of a character, maybe alone: no file takes it
+)  # half of a character, maybe alone: no file can store it
 
 
 def json_value(path: Path) -> Any:
-    """What a JSON file holds; raises FileNotFoundError, and Damaged for anything that it should not."""
+    """The value in a JSON file; raises FileNotFoundError, and Damaged for anything that is not plain bounded JSON."""
     return parsed(content(path), path)
 
 
 def json_object(path: Path) -> dict[str, Any]:
-    """The same, of a file that holds an object."""
+    """The object in a JSON file; raises Damaged for a file that holds another value, and what json_value() does."""
     value = json_value(path)
     if not isinstance(value, dict):
         raise Damaged(path, "holds no JSON object")
@@ -30,9 +30,9 @@ def json_object(path: Path) -> dict[str, Any]:
 
 
 def json_lines(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """The objects in a file of JSON lines, and a problem a line that holds none; ([], []) where there is no file.
+    """The objects in a file of JSON lines, and a problem for each line without one; ([], []) where there is no file.
 
-    A line that a kill cut short begins an object and does not end it: it is left out without a word.
+    A line that a kill cut short begins an object and does not end it: it is left out, and is no problem.
     """
     objects, problems = [], []
     for number, line in enumerate(_lines(path), 1):
@@ -54,7 +54,7 @@ def json_lines(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
 def parsed(data: bytes, path: Path) -> Any:
     """The value that `data`, of the file at `path`, spells; raises Damaged."""
     try:
-        value = json.loads(data, object_pairs_hook=_once, parse_int=_integer)
+        value = json.loads(data, object_pairs_hook=_without_repeats, parse_int=_integer)
         if _exceeds(value, DEPTH):
             raise Damaged(path, f"nested more than {DEPTH} deep")
         if SURROGATE.search(data):
@@ -81,12 +81,12 @@ def _lines(path: Path) -> Iterator[bytes]:
     yield from data.split(b"\n")
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    object_ = dict(pairs)
+    if len(object_) < len(pairs):
         twice = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
         raise ValueError(f"the key {twice[:40]!r} is there twice")
-    return found
+    return object_
 
 
 def _integer(digits: str) -> int:
@@ -96,7 +96,7 @@ def _integer(digits: str) -> int:
 
 
 def _exceeds(value: Any, depth: int) -> bool:
-    """Whether values lie deeper; level by level, for recursion has a limit of its own."""
+    """Whether values lie deeper than `depth`; level by level, for recursion has a limit of its own."""
     level = [value]
     for _ in range(depth + 1):
         level = [child for node in level for child in _children(node)]

@@ -1,7 +1,7 @@
-"""YAML from a file that anybody may have written: plain values of bounded depth and size, or Damaged.
+"""YAML from a file of any origin: plain values of bounded depth and size, or Damaged.
 
-libyaml's composer is recursive (nested 200 000 deep it overflows the C stack), and an alias of an alias doubles what
-whoever walks through the value meets: both are seen in the parser's events, before anything is composed.
+libyaml's composer is recursive (nested 200 000 deep it overflows the C stack), and an alias of an alias doubles the
+number of values that a walk through it meets. Both show in the parser's events, before anything is composed.
 """
 
 import io
@@ -19,28 +19,28 @@ from isogain.record.bounded import Damaged, text
 DEPTH = 32  # of lists and mappings in each other
 NODES = 50_000  # values, what aliases stand for counted each time
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # C: ten times as fast
-# what YAML 1.1 takes for a number, with 1:30 for ninety: in quadratic time, of any length
+# numbers of YAML 1.1, with 1:30 for ninety: read in quadratic time, however long they are
 NUMBER = re.compile(r"[-+.0-9][-+.0-9a-fA-FxobeE_:]*")
 LONGEST = 40  # characters of a number
 
 
 def yaml_value(path: Path) -> Any:
-    """What a YAML file holds, None where it is empty; raises FileNotFoundError, and Damaged for what it should not."""
+    """The value in a YAML file, None where it is empty; raises FileNotFoundError, and Damaged for unbounded YAML."""
     return parsed(text(path), path)
 
 
 def yaml_config(path: Path) -> DictConfig | ListConfig:
-    """What a YAML file holds as OmegaConf reads it, interpolations unresolved; raises FileNotFoundError and Damaged."""
-    whole = text(path)
-    _checked(whole, path)
+    """A YAML file as OmegaConf reads it, interpolations unresolved; raises FileNotFoundError and Damaged."""
+    content = text(path)
+    _checked(content, path)
     try:
-        return OmegaConf.load(io.StringIO(whole))
+        return OmegaConf.load(io.StringIO(content))
     except (yaml.YAMLError, ValueError, OSError, OmegaConfBaseException) as error:
         raise Damaged(path, _reason(error)) from None
 
 
 def parsed(whole: str, path: Path) -> Any:
-    """The value that text of the file at `path` spells; raises Damaged."""
+    """The value of the YAML text `whole`, from the file at `path`; raises Damaged."""
     _checked(whole, path)
     try:
         return yaml.load(whole, LOADER)
@@ -56,18 +56,18 @@ def _checked(whole: str, path: Path) -> None:
 
 
 def _check(events: Iterable[yaml.Event]) -> None:
-    """Raise ValueError before the event that goes beyond a bound is answered for."""
+    """Raise ValueError at the first event that exceeds a bound."""
     open_nodes: list[_Node] = [_Node(None, False)]
-    sizes: dict[str, int] = {}  # of what has an anchor
+    sizes: dict[str, int] = {}  # of the values that have an anchor
     for event in events:
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
                 raise ValueError(f"the alias {event.anchor[:40]} stands for nothing that is whole")
-            open_nodes[-1].take(None, sizes[event.anchor])
+            open_nodes[-1].add(None, sizes[event.anchor])
         elif isinstance(event, yaml.ScalarEvent):
             _check_scalar(event)
             sizes |= {event.anchor: 1} if event.anchor else {}
-            open_nodes[-1].take(event.value, 1)
+            open_nodes[-1].add(event.value, 1)
         elif isinstance(event, yaml.CollectionStartEvent):
             if event.tag not in (None, "!"):
                 raise ValueError(f"the tag {event.tag[:40]}, which is for code")
@@ -78,7 +78,7 @@ def _check(events: Iterable[yaml.Event]) -> None:
         elif isinstance(event, yaml.CollectionEndEvent):
             node = open_nodes.pop()
             sizes |= {node.anchor: node.size} if node.anchor else {}
-            open_nodes[-1].take(None, node.size)
+            open_nodes[-1].add(None, node.size)
         if open_nodes[-1].size > NODES:
             raise ValueError(f"more than {NODES:,} values, what aliases stand for included")
 
@@ -90,7 +90,7 @@ class _Node:
         self.anchor, self.size, self.children = anchor, 1, 0
         self.keys: set[str] | None = set() if mapping else None
 
-    def take(self, scalar: str | None, size: int) -> None:
+    def add(self, scalar: str | None, size: int) -> None:
         self.size += size
         self.children += 1
         if self.keys is None or self.children % 2 == 0:

@@ -1,4 +1,4 @@
-"""Whether what a file holds has the shape of a checkpoint: every type that training takes for granted."""
+"""Whether the content of a file has the structure of a checkpoint: every type that training relies on."""
 
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -12,7 +12,7 @@ REQUIRED = {"state_dict", "global_step", "loops", "isogain"}
 
 
 def first_mistake(checkpoint: Any) -> str | None:
-    """What is not as a training run saves it, in words; None where all is."""
+    """The first thing in `checkpoint` that no training run saves, in words; None where it is sound."""
     return next(_mistakes(checkpoint), None)
 
 
@@ -27,7 +27,7 @@ def _mistakes(checkpoint: Mapping[str, Any]) -> Iterator[str]:
     if not isinstance(loops, dict) or "fit_loop" not in loops:
         yield "loops has no fit_loop"
     else:
-        yield from _unlike(_fit_loop(), loops["fit_loop"], "loops.fit_loop")
+        yield from _differences(_fit_loop(), loops["fit_loop"], "loops.fit_loop")
     yield from _of_isogain(checkpoint["isogain"])
     yield from _of_optimizers(checkpoint.get("optimizer_states"))
     if not _is_list(checkpoint.get("lr_schedulers"), dict):
@@ -67,13 +67,13 @@ def _of_isogain(state: Any) -> Iterator[str]:
 
 
 def _of_record(extent: Any) -> Iterator[str]:
-    """What the files of the record had is a count and a last step, of spectra.npz by name."""
+    """The extent of each file of the record has to be a count and a last step; that of spectra.npz, one by name."""
     sound = _is_dict(extent, dict)
     if sound:
         rows, events = extent.get("metrics.csv", {}), extent.get("spectra.npz", {})
         sound = _is_dict(events, dict) and all(
-            not found or (found.keys() == {count, "last"} and _is_dict(found, int))
-            for count, found in [("rows", rows), *(("events", event) for event in events.values())]
+            not size or (size.keys() == {count, "last"} and _is_dict(size, int))
+            for count, size in [("rows", rows), *(("events", event) for event in events.values())]
         )
     if not sound:
         yield "isogain.record does not say how many rows and events there are"
@@ -101,7 +101,7 @@ def _of_optimizers(states: Any) -> Iterator[str]:
 
 
 def stray_moments(checkpoint: Mapping[str, Any]) -> str | None:
-    """In words, a parameter whose moments, the optimiser's state, cannot be those of any weight; None where all can."""
+    """The first parameter whose moments, the optimiser's state, fit no weight, in words; None where all fit."""
     shapes = {tuple(w.shape) for w in checkpoint["state_dict"].values()}
     for number, entry in checkpoint["optimizer_states"][0]["state"].items():
         if not _fits(entry, shapes):
@@ -122,26 +122,26 @@ def _fits(entry: Mapping[str, Any], shapes: set[tuple[int, ...]]) -> bool:
     )
 
 
-def _unlike(like: Any, found: Any, name: str) -> Iterator[str]:
-    """Where `found` lacks a key of `like`, or has another type in its place."""
-    if isinstance(like, dict):
-        if not isinstance(found, dict):
-            yield f"{name} is no dict, it is {_kind(found)}"
+def _differences(pattern: Any, value: Any, name: str) -> Iterator[str]:
+    """A line for each key of `pattern` that `value` lacks, or that has another type there."""
+    if isinstance(pattern, dict):
+        if not isinstance(value, dict):
+            yield f"{name} is no dict, it is {_kind(value)}"
             return
-        for key, value in like.items():
-            if key not in found:
+        for key, child in pattern.items():
+            if key not in value:
                 yield f"{name}.{key} is missing"
             else:
-                yield from _unlike(value, found[key], f"{name}.{key}")
-    elif isinstance(like, bool) and not isinstance(found, bool):
-        yield f"{name} is {_kind(found)}, and has to be true or false"
-    elif not isinstance(like, bool) and not _is_count(found):
-        yield f"{name} is no count, it is {_kind(found)}"
+                yield from _differences(child, value[key], f"{name}.{key}")
+    elif isinstance(pattern, bool) and not isinstance(value, bool):
+        yield f"{name} is {_kind(value)}, and has to be true or false"
+    elif not isinstance(pattern, bool) and not _is_count(value):
+        yield f"{name} is no count, it is {_kind(value)}"
 
 
 @cache
 def _fit_loop() -> dict[str, Any]:
-    """The counts of a loop that has not begun. Breaks when Lightning's loop asks more of its trainer than to be."""
+    """The counts of a loop that has not begun. Breaks when Lightning's loop needs an attribute of its trainer here."""
     from pytorch_lightning.loops import _FitLoop
 
     return _FitLoop(SimpleNamespace()).state_dict()

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or absent, hold no code, and are told apart from damaged ones."""
+"""Checkpoints that are whole or absent and hold no code; a damaged one is recognised and refused."""
 
 import logging
 import shutil
@@ -44,7 +44,7 @@ def load(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"ckpt={path}: no such file")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises whatever its unpickler and zip reader raise
+    except Exception as error:  # its unpickler and zip reader raise errors of many types
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CheckpointError(f"ckpt={path}: not a readable checkpoint ({reason})") from None
     if not isinstance(checkpoint, dict) or not REQUIRED <= checkpoint.keys():
@@ -82,14 +82,12 @@ def _written_at(path: Path) -> int:
         return 0
 
 
-def first_difference(found: dict[str, Tensor], expected: dict[str, Tensor]) -> str | None:
+def first_difference(weights: dict[str, Tensor], expected: dict[str, Tensor]) -> str | None:
     """The first parameter that one side lacks or that differs in shape, in words; None where all fit."""
     for name, tensor in expected.items():
-        if name not in found:
+        if name not in weights:
             return f"it has no {name}, which the model needs"
-        if found[name].shape != tensor.shape:
-            return (
-                f"{name} is {tuple(found[name].shape)} there and {tuple(tensor.shape)} in the model"
-            )
-    extra = next((name for name in found if name not in expected), None)
+        if weights[name].shape != tensor.shape:
+            return f"{name} is {tuple(weights[name].shape)} there and {tuple(tensor.shape)} in the model"
+    extra = next((name for name in weights if name not in expected), None)
     return extra and f"it has {extra}, which the model lacks"

@@ -1,4 +1,4 @@
-"""Where two configs differ, key by key: plain nested dicts with every value filled in, `there` and `here`."""
+"""The differences of two configs, key by key: plain nested dicts with every value filled in, `there` and `here`."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -6,7 +6,7 @@ from inspect import signature
 from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
-# what Lightning's Trainer makes of null
+# the values that Lightning's Trainer puts in the place of null
 OF_NULL = {
     "limit_train_batches": 1.0,
     "limit_val_batches": 1.0,
@@ -33,10 +33,10 @@ class Difference(NamedTuple):
 def walk(
     there: Any, here: Any, target: str | None = None, path: tuple[str, ...] = ()
 ) -> Iterator[Difference]:
-    """The differences below `path`, of which `target` is what it builds.
+    """The differences of two nodes at `path`, which build `target`.
 
-    A key that one side lacks has the value that the signature of the `_target_` gives it: so did the code before there
-    was such an option. Without a `_target_` it is null. Parts that build something else differ in `_target_` alone.
+    A key that one side lacks has the default of the signature of its `_target_`, as the code had before there was such
+    an option; without a `_target_` it is null. Parts that build different classes differ in `_target_` alone.
     """
     if not (isinstance(there, Mapping) and isinstance(here, Mapping)):
         if not _equal(there, here, path):
@@ -61,7 +61,7 @@ def in_words(differences: Iterable[Difference], most: int = 6) -> str:
 
 
 def _value(node: Mapping, key: str, target: str | None) -> Any:
-    """What the node has under `key`, or would have by the signature of what it builds."""
+    """The node's value under `key`, else the default in the signature of the `target` that it builds."""
     value = node[key] if key in node else _default(target, key)
     of_trainer = value is None and target is not None and target.endswith(".Trainer")
     return OF_NULL.get(key) if of_trainer else value
@@ -72,7 +72,7 @@ def _default(target: str | None, key: str) -> Any:
         return None
     try:
         parameter = signature(resolve_name(target)).parameters[key]
-    except Exception:  # whatever importing a user's module raises, or no such parameter
+    except Exception:  # of a user's module, or there is no such parameter
         return ABSENT
     return ABSENT if parameter.default is parameter.empty else parameter.default
 
@@ -93,7 +93,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _difference(path: tuple[str, ...], there: Any, here: Any) -> Difference:
-    """Of parts what they build."""
+    """The difference at a path; of parts it names the classes that they build."""
     sides = (v.get("_target_", v) if isinstance(v, Mapping) else v for v in (there, here))
     return Difference(".".join(path), *sides)
 

@@ -1,4 +1,4 @@
-"""`config.yaml` as whoever looks at a run reads it: the options that it was built from."""
+"""The reader of `config.yaml`: the options that a run was built from."""
 
 import re
 import sys
@@ -14,7 +14,7 @@ from isogain.record.bounded_yaml import parsed
 NAME = "config.yaml"
 GROUPS = ("model", "init", "reg", "data", "optim", "experiment")
 OURS = "isogain."  # the root `_target_` of a config that isogain wrote starts with it
-# a line whose value no reading of YAML takes for anything but a number or a path; those differ from run to run
+# a line whose value is a number or a path for every YAML parser; such lines differ from run to run
 LINE = re.compile(r"([a-z]\w*): (?:(0|[1-9]\d{0,14})|([A-Za-z_/.][\w.-]*/[\w./-]*))\n", re.ASCII)
 CACHED = 4096  # characters of a block that may be kept
 BLOCK = re.compile(r"^\S", re.MULTILINE)
@@ -38,13 +38,13 @@ def read_config(folder: Path) -> tuple[dict[str, str], dict[str, Any]]:
     try:
         blocks = [_of_text(block) for block in _blocks(text)]
     except (Damaged, AttributeError):
-        blocks = []  # not laid out in blocks, or broken: the whole file says where
+        blocks = []  # not laid out in blocks, or broken: the error then names a line of the whole file
     keys = [key for block in blocks for key in block.keys]
     if not blocks or len(set(keys)) < len(keys):
         whole = parsed(text, path)
         if not isinstance(whole, dict):
             raise Foreign("config.yaml holds no keys")
-        blocks = [_taken_apart(whole)]
+        blocks = [_block_of(whole)]
     target = next((block.target for block in blocks if block.target), "")
     if not target.startswith(OURS):
         raise Foreign("config.yaml is not one of isogain's")
@@ -77,7 +77,7 @@ def _parsed_block(text: str) -> _Block:
         key, number, path = line.groups()
         value = path if number is None else int(number)
         return _Block([key], "", {}, {key: value})
-    return _taken_apart(parsed(text, Path("config.yaml")) or {})
+    return _block_of(parsed(text, Path("config.yaml")) or {})
 
 
 _kept = lru_cache(maxsize=4096)(_parsed_block)
@@ -88,7 +88,7 @@ def _of_text(text: str) -> _Block:
     return _parsed_block(text) if long else _kept(text)
 
 
-def _taken_apart(config: Mapping[str, Any]) -> _Block:
+def _block_of(config: Mapping[str, Any]) -> _Block:
     target = config.get("_target_")
     return _Block(
         list(map(str, config)),
@@ -99,13 +99,13 @@ def _taken_apart(config: Mapping[str, Any]) -> _Block:
 
 
 def _classes(config: Mapping[str, Any]) -> dict[str, str]:
-    """For a run that does not say its choices: the class or function that each group builds."""
+    """Group -> the class or function that it builds, for a run without choices.yaml."""
     targets = {g: config[g].get("_target_") for g in GROUPS if isinstance(config.get(g), Mapping)}
     return {group: str(t).rpartition(".")[2].rstrip("_") for group, t in targets.items() if t}
 
 
 def flattened(node: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and plain values; what only says how to build (`_target_`, …) is left out, lists are text."""
+    """Dotted keys and plain values; keys that only say how to build (`_target_`, …) are left out, lists become text."""
     for key, value in node.items():
         if isinstance(value, Mapping):
             yield from flattened(value, f"{path}{key}.")
@@ -114,7 +114,7 @@ def flattened(node: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, An
 
 
 def option(value: Any) -> Any:
-    """A value as a table holds it: text for lists and dates, and for integers that no column takes."""
+    """A value as a table holds it: lists, dates, and integers too large for a column become text."""
     if isinstance(value, int):
         return value if abs(value) < LARGEST else str(value)
     return value if isinstance(value, str | float) or value is None else str(value)

@@ -1,4 +1,4 @@
-"""Going on in a run folder: what lies there against what is asked for, before anything is built or touched."""
+"""Whether a config may continue the run in a folder, decided before anything is built or touched."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -10,15 +10,15 @@ from omegaconf import DictConfig, OmegaConf
 from isogain.config.errors import AnotherRun
 from isogain.record import identity
 from isogain.record.bounded import Damaged
-from isogain.record.bounded_json import json_object
 from isogain.record.bounded_yaml import yaml_value
 from isogain.record.config_difference import Difference, in_words
+from isogain.record.summary_json import read_summary
 
 log = logging.getLogger(__name__)
 
 
 class Continuation(NamedTuple):
-    """`summary` of a run that is over, None where there is something left; `remarks`: what differs, and may."""
+    """`summary`: of a run that is over, None where steps are left. `remarks`: allowed differences, a line each."""
 
     summary: dict[str, Any] | None
     remarks: list[str]
@@ -27,10 +27,10 @@ class Continuation(NamedTuple):
 def continuation(
     folder: Path, config: DictConfig, listed: Mapping[str, Any] | None = None
 ) -> Continuation:
-    """How the run that `config` describes goes on with what lies in `folder`; nothing has to lie there.
+    """How the run that `config` describes continues the one in `folder`, which may be empty or absent.
 
-    Where no run has begun it is compared with the config that is `listed` for the folder, if any. Raises AnotherRun,
-    one line with the keys and both values, where it may not go on.
+    Where no run has begun, `config` is compared with the config that is `listed` for the folder, if any. Raises
+    AnotherRun, one line with the keys and both values, where it may not continue.
     """
     there = described(folder) or listed
     if there is None:
@@ -62,7 +62,7 @@ def outcome_already(folder: Path, config: DictConfig) -> dict[str, Any] | None:
 def described(folder: Path) -> dict[str, Any] | None:
     """The config of the run in `folder`; None where none has begun.
 
-    Raises AnotherRun where it cannot be read though there are checkpoints: nobody knows of what run they are.
+    Raises AnotherRun where it cannot be read though there are checkpoints: they may be of any run.
     """
     try:
         config = yaml_value(folder / "config.yaml")
@@ -81,21 +81,21 @@ def described(folder: Path) -> dict[str, Any] | None:
 
 
 def outcome(folder: Path) -> dict[str, Any]:
-    """summary.json, {} where there is none that can be read."""
+    """The run's summary, {} where there is none that can be read."""
     try:
-        return json_object(folder / "summary.json")
+        return read_summary(folder)
     except (FileNotFoundError, Damaged):
         return {}
 
 
 def without_derived(differences: list[Difference], config: DictConfig) -> list[Difference]:
-    """Those that are no interpolation of others in `config`; all, where all are."""
+    """The differences whose value is not interpolated from another key of `config`; all of them, where all are."""
     derived = set(_derived(OmegaConf.to_container(config), ""))
     return [d for d in differences if d.key not in derived] or differences
 
 
 def remarks(compared: identity.Differences, here: Mapping[str, Any]) -> list[str]:
-    """A line for the limits that differ, and one for what changes no step."""
+    """A line for the limits that differ, and one for the other differences, which change no step."""
     lines = []
     if compared.limits:
         lines.append(
@@ -107,7 +107,7 @@ def remarks(compared: identity.Differences, here: Mapping[str, Any]) -> list[str
 
 
 def way_on(folder: Path) -> str:
-    """What to do instead."""
+    """How to proceed instead, in words."""
     for name in ("last", "best"):
         if (path := folder / "checkpoints" / f"{name}.ckpt").exists():
             return f"choose another out=, there with ckpt={path} to begin anew from its weights"

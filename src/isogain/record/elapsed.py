@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from isogain.record.last_step import seconds
+from isogain.record.attempts_jsonl import seconds
 
 
 def earlier_seconds(events: Sequence[Mapping[str, Any]], saved: Path) -> float:
-    """Wall time of all attempts before the last that `events` of attempts.jsonl tell of.
+    """Wall time of all attempts but the last one, by the `events` of attempts.jsonl.
 
-    One that was killed, and did not say when, counts until the checkpoint `saved` that the next went on from.
+    An attempt that was killed, so that its end is not on record, counts until the checkpoint `saved`, from which the
+    next one went on.
     """
     starts = [i for i, event in enumerate(events) if event["event"] == "start"]
     until = saved.stat().st_mtime

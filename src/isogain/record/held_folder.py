@@ -1,4 +1,4 @@
-"""Whether a run's folder is still the one that the run began in."""
+"""A run's folder held open, to see whether it is still the one that the run began in."""
 
 import os
 import weakref
@@ -21,13 +21,13 @@ class HeldFolder:
 
     def check(self) -> None:
         """Raise FolderLost where the folder is gone from `path`, or another one is there."""
-        if self._folder is None or self._stands():
+        if self._folder is None or self._is_there():
             return
         raise FolderLost(
             f"out={self.path}: removed or replaced while the run was at work in it; nothing more is written there"
         )
 
-    def _stands(self) -> bool:
+    def _is_there(self) -> bool:
         try:
             return os.path.samestat(os.stat(self.path), os.fstat(self._folder))
         except OSError:

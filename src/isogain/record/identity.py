@@ -1,6 +1,6 @@
 """What identifies a run: may one config go on with what another began, and is there anything left to do?
 
-Configs are plain nested dicts with every value filled in: `there` is a run folder's, `here` the one that is asked for.
+Configs are plain nested dicts with every value filled in: `there` lies in a run folder, `here` comes from the command.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 from isogain.config.moved import with_current_names
 from isogain.record.config_difference import Difference, walk
 from isogain.record.observers import observes
+from isogain.record.run_status import Status
 
 # where a run lies and how it is started: not compared
 ELSEWHERE = ("out", "resume", "cluster")
-# may differ, and is mentioned where it does: what is watched, and on what the same numbers are computed
+# may differ, and is mentioned where it does: how a run is watched, and on which device it computes the same numbers
 MAY_DIFFER = {
     "logger",
     "objective",
@@ -50,20 +51,20 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Difference
     """
     there, here = with_current_names(there), with_current_names(here)
     same_examples = _examples(there) == _examples(here)
-    sorted_out = Differences([], [], [])
+    sorted_ = Differences([], [], [])
     for difference in walk(there, here):
         key, group = difference.key, difference.key.partition(".")[0]
         if group in ELSEWHERE:
             continue
         if key in LIMITS:
-            sorted_out.limits.append(difference)
+            sorted_.limits.append(difference)
         elif {key, group} & MAY_DIFFER or (same_examples and key in EXAMPLES):
-            sorted_out.others.append(difference)
+            sorted_.others.append(difference)
         elif group == "callbacks" and _observed(key, there, here):
-            sorted_out.others.append(difference)
+            sorted_.others.append(difference)
         else:
-            sorted_out.conflicts.append(difference)
-    return sorted_out
+            sorted_.conflicts.append(difference)
+    return sorted_
 
 
 def is_over(
@@ -73,10 +74,11 @@ def is_over(
 
     It finished or diverged; where the two differ in `limits`, it has to have finished and to have reached the new ones.
     """
+    status = Status.written(summary.get("status"))
     if not limits:
-        return summary.get("status") in ("finished", "diverged")
+        return status is not None and status.is_good
     reached = any(done >= limit for _, done, limit in _limits(here, summary))
-    return summary.get("status") == "finished" and reached
+    return status is Status.FINISHED and reached
 
 
 def beyond(here: Mapping[str, Any], summary: Mapping[str, Any]) -> str | None:
@@ -108,7 +110,7 @@ def _limits(here: Mapping[str, Any], summary: Mapping[str, Any]) -> Iterator[tup
 
 
 def _observed(key: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
-    """Whether the callback that `key` lies in only observes, on both sides; one that is left out does."""
+    """Whether the callback that `key` belongs to only observes, on both sides; an absent one does."""
     name = key.split(".")[1] if "." in key else ""
     before, now = ((config.get("callbacks") or {}).get(name) for config in (there, here))
     # no module is imported because a folder names it
@@ -122,7 +124,7 @@ def _target(node: Any) -> Any:
 
 
 def _examples(config: Mapping[str, Any]) -> Any:
-    """Of a batch over all processes; what is said of them where their number is not."""
+    """The examples of a batch over all processes; the factors themselves where one of them is not a number."""
     trainer, data = (config.get(group) or {} for group in ("trainer", "data"))
     devices, size = trainer.get("devices", 1), data.get("batch_size", 1)
     count = len(devices) if isinstance(devices, list) else devices

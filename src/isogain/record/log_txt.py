@@ -1,4 +1,4 @@
-"""`log.txt`: what a run logs, whatever becomes of the terminal."""
+"""The writer of `log.txt`: everything that a run logs, even where its terminal is gone."""
 
 import logging
 import os
@@ -10,7 +10,7 @@ from isogain.record.atomic import regular
 
 
 class LogFile(logging.FileHandler):
-    """Adds to the file; where it cannot be opened or written, says so once on stderr, and the run goes on.
+    """Adds to the file; where it cannot be opened or written, prints one line on stderr, and the run goes on.
 
     Hydra names this class in its configuration of logging. A link, a pipe or a device is not opened.
     """
@@ -23,19 +23,19 @@ class LogFile(logging.FileHandler):
         try:
             file = regular(Path(self.baseFilename), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         except OSError as error:
-            self._say(error)
+            self._report(error)
             file = os.open(os.devnull, os.O_WRONLY)
         return os.fdopen(file, self.mode, encoding=self.encoding, errors=self.errors)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """A full disk, say; what is wrong with a message itself is logging's to report."""
+        """Report an error of the system, such as a full disk, once; logging itself reports errors in a message."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             super().handleError(record)
         elif not self._is_silent:
-            self._say(error)
+            self._report(error)
 
-    def _say(self, error: OSError) -> None:
+    def _report(self, error: OSError) -> None:
         self._is_silent = True
         reason = error.strerror or str(error)
         print(f"warning: {self.baseFilename}: {reason}: lines are missing there", file=sys.stderr)

@@ -116,28 +116,28 @@ class RunRecord(Logger):
             self.flush()
 
     def extent(self) -> dict[str, dict[str, Any]]:
-        """By file, what it holds: what a checkpoint of this moment counts on."""
+        """The extent of each file, which a checkpoint of this moment relies on."""
         return {"metrics.csv": self.table.extent(), "spectra.npz": self.arrays.extent()}
 
     @rank_zero_only
     def rewind(self, step: int, extent: Mapping[str, Mapping[str, Any]] | None = None) -> None:
-        """Take up the files found in the folder, and forget what they hold of later steps than `step`.
+        """Continue the files in the folder, without what they hold of later steps than `step`.
 
-        What they lack of the `extent` that a checkpoint says they had is named in the log.
+        The log names what they lack of the `extent` that they had when a checkpoint was saved.
         """
         extent = extent or {}
         self.table.rewind(step, extent.get("metrics.csv"))
         self.arrays.rewind(step, extent.get("spectra.npz"))
 
     def unwritten(self) -> str:
-        """What was logged and is not on the disk, in words; "" where all is."""
+        """The logged values that are not on the disk, in words; "" where all are."""
         steps = self.table.unwritten()
         rows = [f"cells of metrics.csv from step {steps[0]} to {steps[-1]}"] if steps else []
         return " and ".join([*rows, *(["spectra.npz"] if self.arrays.unwritten() else [])])
 
 
 def flat(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float | int | str]]:
-    """Names and numbers, of a metric of several values `name/value`; what is no number is text, None is left out."""
+    """Names and numbers; a nested metric is named `name/value`, other values become text, and None is left out."""
     for name, value in metrics.items():
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{name}/")

@@ -1,4 +1,4 @@
-"""`metrics.csv`: a row a step, whose columns may grow, and whose cells anybody may log, at any step."""
+"""The writer of `metrics.csv`: a row a step, whose columns may grow and whose cells may be logged in any order."""
 
 import logging
 import os
@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from isogain.record.atomic import is_regular, naming, overwrite, replaced, set_aside, sync
-from isogain.record.csv_rows import Row, Rows, Written, cell, damage, encoded, lost, merged, write
+from isogain.record.atomic import is_regular, overwrite_end, replaced, set_aside, sync
+from isogain.record.metrics_damage import damage, lost
+from isogain.record.metrics_format import Row, Written, cell, encoded, merged, write
+from isogain.record.metrics_rows import TextRows
 
 log = logging.getLogger(__name__)
 FIRST = ["step", "epoch"]  # columns that every file begins with
@@ -15,11 +17,12 @@ WAITING = 64  # rows; more wait in memory only beside a file of more than eight 
 
 
 class Table:
-    """Rows in rising order of `step`; of two values of a cell the later one stands.
+    """Rows in rising order of `step`; where a cell is logged twice the later value stays.
 
-    What the file lacks stays in memory until the file holds it, whatever error comes while it is written, and is
-    written by the next `flush`. A row at the end costs the writing of its line. A cell of an earlier row, or of a
-    new column, costs the file written anew: of earlier rows as many as an eighth of the file's wait for each other.
+    Cells that are not yet in the file stay in memory, whatever error comes while they are written, and the next
+    `flush` writes them. To add a row at the end costs the writing of its line. A cell of an earlier row, or of a new
+    column, costs the writing of the whole file; so cells of earlier rows wait in memory until there are as many such
+    rows as an eighth of the file's.
     """
 
     def __init__(self, path: Path) -> None:
@@ -71,10 +74,10 @@ class Table:
         return {} if last is None else {"rows": self._file.rows, "last": last[0]}
 
     def rewind(self, step: int, extent: Mapping[str, int] | None = None) -> None:
-        """Take up the file, if there is one, without the rows after `step` and any that a kill cut short.
+        """Continue the file, if there is one, without the rows after `step` and any that a kill cut short.
 
-        One that is damaged, or lacks rows of the `extent` it had, is set aside under another name; a line in the log
-        says what is lost, and the rows that can be read are taken up.
+        A file that is damaged, or lacks rows of the `extent` it had, is set aside under another name; a line in the
+        log says what is lost, and the rows that can be read are kept.
         """
         self._late = {s: row for s, row in (self._late | self._pending).items() if s <= step}
         self._pending, self._top, self._file = {}, None, Written(0, None, 0, 0)
@@ -114,38 +117,30 @@ class Table:
         lines = [encoded(self.columns, row) for row in rows]
         if sum(map(len, lines)) < file.size - start:
             return False
-        self._write_at(start, b"".join(lines))
+        overwrite_end(self.path, start, b"".join(lines))
         size = start + sum(map(len, lines))
         written = Written(file.rows + len(rows) - over, rows[-1], size - len(lines[-1]), size)
-        self._settle(self.columns, written)
+        self._remember(self.columns, written)
         return True
-
-    def _write_at(self, start: int, data: bytes) -> None:
-        file = os.open(self.path, os.O_RDWR)
-        try:
-            with naming(self.path):
-                overwrite(file, start, data)
-        finally:
-            os.close(file)
 
     def _rewrite(self, until: int | None = None, extent: Mapping[str, int] | None = None) -> None:
         """Write the whole file anew: the rows that can be read, up to step `until`, and all that it lacks."""
-        found = Rows(self.path) if is_regular(self.path) else None
+        old = TextRows(self.path) if is_regular(self.path) else None
         others = self._lacking()
-        columns = [*((found and found.columns) or FIRST)]
+        columns = [*((old and old.columns) or FIRST)]
         columns += dict.fromkeys(n for _, row in others for n in row if n not in columns)
-        rows = (row for row in found or () if until is None or row[0] <= until)
+        rows = (row for row in old or () if until is None or row[0] <= until)
         with replaced(self.path) as part:
             written = write(part, columns, merged(rows, dict(others)))
-            if found and (words := damage(found, written, extent or {})):
+            if old and (words := damage(old, written, extent or {})):
                 log.warning("%s: %s; set aside as %s", self.path, words, set_aside(self.path).name)
-        if not found and self._file.rows:
+        if not old and self._file.rows:
             log.warning("%s: gone, with %d rows", self.path, self._file.rows)
-        self._settle(columns, written)
+        self._remember(columns, written)
         self._late = {}
-        if found and found.strays:
+        if old and old.strays:
             newer = dict(others)
-            strays = ((s, row) for s, row in found.strays.items() if until is None or s <= until)
+            strays = ((s, row) for s, row in old.strays.items() if until is None or s <= until)
             self._late = {s: row | newer.get(s, {}) for s, row in strays}
             self.flush()
 
@@ -155,8 +150,8 @@ class Table:
         rows = merged(sorted(self._late.items(), key=lambda row: row[0]), last)
         return list(merged(rows, self._pending))
 
-    def _settle(self, columns: list[str], written: Written) -> None:
-        """The pending rows are in the file now, which is as `written` says."""
+    def _remember(self, columns: list[str], written: Written) -> None:
+        """Note that the file has these columns and the rows `written`, the pending ones among them."""
         self.columns, self._file, self._known = columns, written, _identity(self.path)
         self._pending = {}
         steps = [s for s in (self._top, written.last and written.last[0]) if s is not None]

@@ -1,39 +1,29 @@
-"""`metrics.csv` as whoever looks at a run reads it: row by row, piece by piece, however large the file is.
+"""The reader of `metrics.csv`: its rows as numbers, piece by piece however large the file is, or as text, one by one.
 
-A line that a kill cut short is none. A line that cannot be read is passed over, and the reader says which.
+A line that a kill cut short is no row. A line that cannot be read is passed over, and counted.
 """
 
 import contextlib
-import csv
-import math
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import numpy as np
 
 from isogain.record.bounded import MIB, Damaged, opened
+from isogain.record.metrics_format import Row, cells_of, columns_of
+from isogain.record.metrics_numbers import Rows, one_unreadable, parsed
 
 NAME = "metrics.csv"
 LINE = MIB  # bytes of a line, at most
 PIECE = 4 * MIB  # bytes that are read and parsed at once
 COLUMNS = 20_000
-WORTH = (
-    MIB // 4
-)  # bytes of a piece, from which on pandas is: to import it takes 0.4 s, then it is ten times as fast
-
-
-class Rows(NamedTuple):
-    """Neighbouring rows: steps (rows,), values (rows, columns) with NaN for an empty cell, `logged` the other cells.
-
-    unreadable: how many lines among them were passed over.
-    """
-
-    steps: np.ndarray
-    values: np.ndarray
-    logged: np.ndarray
-    unreadable: int = 0
+OWN_LINE = (
+    4 * MIB
+)  # bytes of a line when a run continues its own file: it may have logged long texts
+STEP = re.compile(r"-?\d{1,18}", re.ASCII)
 
 
 def header(file: BinaryIO, path: Path) -> list[str]:
@@ -46,31 +36,29 @@ def header(file: BinaryIO, path: Path) -> list[str]:
         file.seek(0)
         return []
     try:
-        (columns,) = csv.reader([line.decode().rstrip("\r\n")], strict=True)
-    except (ValueError, csv.Error) as error:
-        raise Damaged(path, f"its first line is none of a table ({error})") from None
-    if "step" not in columns:
-        raise Damaged(path, "has no column step")
-    if len(set(columns)) < len(columns) or len(columns) > COLUMNS:
-        raise Damaged(path, f"has a column twice, or more than {COLUMNS:,}")
+        columns = columns_of(line)
+    except ValueError as error:
+        raise Damaged(path, str(error)) from None
+    if len(columns) > COLUMNS:
+        raise Damaged(path, f"has more than {COLUMNS:,} columns")
     return columns
 
 
 def pieces(file: BinaryIO, columns: Sequence[str], end: int) -> Iterator[Rows]:
-    """The rows from where the file is up to the byte `end`, which a line ends at."""
-    rest, lost = b"", False
+    """The rows from where the file is up to the byte `end`, at which a line ends."""
+    rest, too_long = b"", False
     while (at := file.tell()) < end:
         data = rest + file.read(min(PIECE, end - at))
         whole, newline, rest = data.rpartition(b"\n")
-        if lost and newline:  # the end of a line that was too long
+        if too_long and newline:  # the end of that line
             _, _, whole = whole.partition(b"\n")
-            lost = False
+            too_long = False
         if whole:
             yield parsed(whole + newline, columns)
         if len(rest) > LINE:
-            if not lost:
-                yield _nothing(columns)
-            rest, lost = b"", True
+            if not too_long:
+                yield one_unreadable(columns)
+            rest, too_long = b"", True
 
 
 def last_line(file: BinaryIO, start: int) -> tuple[int, int, bytes]:
@@ -110,79 +98,49 @@ def all_rows(path: Path) -> Iterator[dict[str, float]]:
 
 
 def named(columns: Sequence[str], values: np.ndarray, logged: np.ndarray) -> dict[str, float]:
-    """What a row holds, by column."""
+    """The values that a row holds, by column."""
     return {columns[i]: float(values[i]) for i in np.flatnonzero(logged)}
 
 
-def parsed(data: bytes, columns: Sequence[str]) -> Rows:
-    """Whole lines of numbers."""
-    if len(data) >= WORTH and _is_regular(data, len(columns)):
-        try:
-            return _by_pandas(data, columns)
-        except (ImportError, ValueError):
-            pass  # line by line it is known which one is at fault
-    return _line_by_line(data, columns)
+class TextRows:
+    """The rows of a run's own file as text, in rising order of step: no logged value is lost.
 
+    `columns` are those of its header, [] where it has none. Once the rows are read, `unreadable` holds (line number,
+    step before it) of each line that is not a row, `strays` the rows that a higher step precedes, and `torn` says
+    whether the file ends within a line, as a kill leaves it.
+    """
 
-def _is_regular(data: bytes, columns: int) -> bool:
-    """Whether every line has so many cells, and none what pandas would read otherwise than float does."""
-    if data.count(b"\r") != data.count(b"\r\n") or any(odd in data for odd in b'"nN_'):
-        return False
-    characters = np.frombuffer(data, np.uint8)
-    ends, commas = np.flatnonzero(characters == 10), np.flatnonzero(characters == 44)
-    return bool((np.diff(np.searchsorted(commas, ends), prepend=0) == columns - 1).all())
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.unreadable: list[tuple[int, int | None]] = []
+        self.strays: dict[int, dict[str, str]] = {}
+        self.torn = False
+        self.columns: list[str] = []
+        with path.open("rb") as file, contextlib.suppress(ValueError):
+            columns = columns_of(file.readline(OWN_LINE))
+            self.columns = columns if columns[0] == "step" else []
 
+    def __iter__(self) -> Iterator[Row]:
+        before: int | None = None
+        for number, raw in enumerate(self._lines(), 2):
+            cells = cells_of(raw)
+            if cells is None or len(cells) != len(self.columns) or not STEP.fullmatch(cells[0]):
+                self.torn = not raw.endswith(b"\n")
+                self.unreadable.append((number, before))
+                continue
+            step = int(cells[0])
+            row = {name: value for name, value in zip(self.columns, cells, strict=True) if value}
+            if before is not None and step <= before:
+                self.strays.setdefault(step, {}).update(row)
+                continue
+            before = step
+            yield step, row
+        if self.torn:
+            self.unreadable.pop()  # the last one: no more was written of it
 
-def _by_pandas(data: bytes, columns: Sequence[str]) -> Rows:
-    import io
-
-    import pandas as pd
-
-    table = pd.read_csv(
-        io.BytesIO(data), header=None, dtype=float, na_values=[""], keep_default_na=False
-    )
-    values = table.to_numpy()
-    steps = values[:, list(columns).index("step")]
-    whole = (steps >= 0) & (steps < 2**53) & (steps == np.floor(steps))
-    if len(values) != data.count(b"\n") or not whole.all():
-        raise ValueError("a step that is none")
-    return Rows(steps, values, ~np.isnan(values))
-
-
-def _line_by_line(data: bytes, columns: Sequence[str]) -> Rows:
-    at, rows, logged, unreadable = list(columns).index("step"), [], [], 0
-    for line in data.split(b"\n")[:-1]:
-        cells = _cells(line.removesuffix(b"\r"))
-        try:
-            row = [float(cell) if cell else math.nan for cell in cells]
-            if len(row) != len(columns) or not _is_step(row[at]):
-                raise ValueError("no row of this table")
-        except ValueError:
-            unreadable += 1
-        else:
-            rows.append(row)
-            logged.append([bool(cell) for cell in cells])
-    values = np.array(rows, dtype=float).reshape(-1, len(columns))
-    return Rows(
-        values[:, at], values, np.array(logged, dtype=bool).reshape(values.shape), unreadable
-    )
-
-
-def _cells(line: bytes) -> list[bytes] | list[str]:
-    if b'"' not in line:
-        return line.split(b",")
-    try:
-        (cells,) = csv.reader([line.decode()], strict=True)
-    except (ValueError, csv.Error):
-        return [b"no number"]
-    return cells
-
-
-def _is_step(step: float) -> bool:
-    """Whether it is a whole number that a float has exactly."""
-    return 0 <= step < 2**53 and step == int(step)
-
-
-def _nothing(columns: Sequence[str]) -> Rows:
-    empty = np.empty((0, len(columns)))
-    return Rows(empty[:, 0], empty, empty.astype(bool), unreadable=1)
+    def _lines(self) -> Iterator[bytes]:
+        if not self.columns:
+            return
+        with self.path.open("rb") as file:
+            file.readline(OWN_LINE)
+            yield from iter(lambda: file.readline(OWN_LINE), b"")

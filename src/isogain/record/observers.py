@@ -2,9 +2,9 @@
 
 - ours, which lie in isogain.callbacks, unless their option `stop` lets them end the training;
 - those of Lightning in the list below;
-- of anybody else's those whose class says `only_observes = True`, as every `Diagnostic` does.
+- of all others those whose class has `only_observes = True`, as every `Diagnostic` has.
 
-All others are taken to change training: early stopping, averaged weights, a user's own.
+All others are assumed to change training: early stopping, averaged weights, a user's own.
 """
 
 import sys
@@ -30,7 +30,7 @@ OF_LIGHTNING = {
 def observes(node: Any, load: bool = True) -> bool:
     """Whether the callback that a config describes only observes; one that is null, left out, does.
 
-    A class that is neither ours nor Lightning's is asked; without `load` only where it is in memory already.
+    A class that is neither ours nor Lightning's is imported and asked; without `load`, only if it is in memory already.
     """
     if node is None:
         return True
@@ -41,10 +41,10 @@ def observes(node: Any, load: bool = True) -> bool:
         return True
     if target.startswith(LIGHTNING):
         return target.rpartition(".")[2] in OF_LIGHTNING
-    return (load or target.rpartition(".")[0] in sys.modules) and _says_so(target)
+    return (load or target.rpartition(".")[0] in sys.modules) and _declares_it(target)
 
 
-def _says_so(target: str) -> bool:
+def _declares_it(target: str) -> bool:
     try:
         return getattr(resolve_name(target), "only_observes", False) is True
     except Exception:  # whatever importing a user's module raises

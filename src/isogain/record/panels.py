@@ -1,10 +1,10 @@
-"""What a dashboard shows: the names under which runs log it, once for the local board and for Weights & Biases."""
+"""The names of metrics that dashboards show, once for the local board and for Weights & Biases."""
 
 from typing import NamedTuple
 
 
 class Panel(NamedTuple):
-    """A scalar over training: its key in metrics.csv and at W&B, what its axis says, whether that is logarithmic."""
+    """A scalar over training: its key in metrics.csv and at W&B, its label, and whether its axis is logarithmic."""
 
     name: str
     label: str

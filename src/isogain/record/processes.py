@@ -10,17 +10,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-Fate = Literal["running", "queued", "gone", "unknown"]
+State = Literal["running", "queued", "gone", "unknown"]
 SLACK = 2.0  # seconds by which the boot time that /proc gives is rounded
 QUEUED = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"}
 PATIENCE = 30  # seconds for squeue
 
 
 def this_process() -> dict[str, Any]:
-    """What tells this process from all others, at any time on any machine, for `is_alive`.
+    """What identifies this process among all, at any time on any machine, for `is_alive`.
 
-    The number of a process comes again, the time of day is stepped: the boot's id and the start in clock ticks since
-    then stay what they are. In a container numbers are those of its own namespace. Absent: what the system hides.
+    The number of a process is used again, and the time of day is adjusted; the id of the boot and the start in clock
+    ticks since then never change. In a container, numbers are those of its own namespace. A key whose value the system
+    hides is absent.
     """
     pid = os.getpid()
     known = {"boot": _boot(), "ticks": _ticks(pid), "namespace": _namespace("self")}
@@ -73,16 +74,16 @@ def queue(jobs: Iterable[str]) -> dict[str, str] | None:
         return {}
     command = ["squeue", "-h", "-r", "-o", "%i|%T", "-j", ",".join(bases)]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    if found.returncode and "Invalid job id" not in found.stderr:  # it has forgotten them all
+    if done.returncode and "Invalid job id" not in done.stderr:  # SLURM has forgotten them all
         return None
-    return dict(line.split("|", 1) for line in found.stdout.split() if "|" in line)
+    return dict(line.split("|", 1) for line in done.stdout.split() if "|" in line)
 
 
-def job_fate(job: str, queued: dict[str, str] | None) -> Fate:
-    """What SLURM says of a job."""
+def job_state(job: str, queued: dict[str, str] | None) -> State:
+    """The state of a job by `queued`, the states of all jobs that SLURM still knows."""
     if queued is None:
         return "unknown"
     state = queued.get(job)
@@ -119,7 +120,7 @@ def _boot() -> str | None:
 
 
 def _namespace(pid: int | str) -> str | None:
-    """Which processes a process counts among: `pid:[...]`; None where the system does not tell."""
+    """The namespace of a process's number, `pid:[...]`; None where the system hides it."""
     try:
         return os.readlink(f"/proc/{pid}/ns/pid")
     except OSError:

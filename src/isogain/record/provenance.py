@@ -1,4 +1,4 @@
-"""Which code and which versions produced a run."""
+"""The code and the versions that produced a run."""
 
 import platform
 import subprocess
@@ -28,7 +28,7 @@ def git_commit() -> str | None:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    found = subprocess.run(
+    done = subprocess.run(
         ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=10
     )
-    return found.stdout.strip()
+    return done.stdout.strip()

@@ -1,4 +1,4 @@
-"""Which of several processes that train together this one is, and how they come to one decision."""
+"""The rank of this process among those that train together, and a number that all of them agree on."""
 
 import os
 from typing import TYPE_CHECKING
@@ -20,5 +20,5 @@ def agreed(trainer: "pl.Trainer", number: int) -> int:
         return number
     import torch
 
-    told = torch.tensor(number, device=trainer.strategy.root_device)
-    return int(trainer.strategy.reduce(told, reduce_op="max"))
+    local = torch.tensor(number, device=trainer.strategy.root_device)
+    return int(trainer.strategy.reduce(local, reduce_op="max"))

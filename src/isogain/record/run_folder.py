@@ -1,8 +1,6 @@
-"""A run's folder: found a name that cannot collide, claimed by exactly one run, with a summary at its end."""
+"""A run's folder: its name cannot collide, exactly one run claims it, and the run leaves a summary at its end."""
 
-import json
 import logging
-import math
 import os
 import secrets
 from collections.abc import Mapping, Sequence
@@ -15,8 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 from isogain.config import shell
 from isogain.config.errors import ConfigError
 from isogain.record.atomic import alone, append, is_regular, remove_parts, replaced, set_aside
-from isogain.record.attempts import Attempts
+from isogain.record.attempts_jsonl import Attempts
 from isogain.record.held_folder import HeldFolder
+from isogain.record.summary_json import write_summary
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +32,7 @@ def ways_on(out: str | Path) -> str:
 
 
 class RunFolder:
-    """`path` holds what one run leaves behind; `config.yaml` in it marks it as taken."""
+    """`path` holds what one run leaves behind; `config.yaml` in it marks it as claimed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -49,39 +48,42 @@ class RunFolder:
         choices: Mapping[str, str | None] | None = None,
         step: int = 0,
     ) -> None:
-        """Write config.yaml, overrides.yaml and, of the groups, choices.yaml; of two runs that try at
-        once, one gets the folder.
+        """Write config.yaml, overrides.yaml and choices.yaml; of two runs that try at once, one gets the folder.
 
-        `step` is where training goes on. Raises ConfigError where the folder holds a run already and this
-        one does not resume it, where another process is at work in it, or where it cannot be written.
+        `choices`: group -> name. `step` is where training goes on. Raises ConfigError where the folder holds a run
+        already and this one does not resume it, where another process is at work in it, or where it cannot be written.
         """
         texts = _descriptions(config, overrides, choices)
-        self._take(resume)
-        self.attempts.put_right(step)
-        with alone(self.attempts.path):  # of two that resume it at once, one finds the other
+        self._make(resume)
+        self._start(step)
+        for folder in (self.path, self.path / "checkpoints"):
+            remove_parts(folder)
+        for name, text in texts.items():
+            _set_aside_unless_regular(self.path / name)
+            with replaced(self.path / name) as part:
+                part.write_text(text)
+        _set_aside_unless_regular(self.path / "summary.json")
+        (self.path / "summary.json").unlink(missing_ok=True)  # of the attempt that is resumed
+
+    def _start(self, step: int) -> None:
+        """Put an attempt on record; raises ConfigError where another process is at work in the folder."""
+        self.attempts.set_aside_damage(step)
+        with alone(self.attempts.path):  # of two that resume it at once, one sees the other
             if pid := self.attempts.at_work():
                 raise ConfigError(
                     f"out={self.path}: process {pid} is at work in it; wait until it ends, or end it"
                 )
             self.claimed = True
             self.attempts.start(step)
-        for folder in (self.path, self.path / "checkpoints"):
-            remove_parts(folder)
-        for name, text in texts.items():
-            _put_right(self.path / name)
-            with replaced(self.path / name) as part:
-                part.write_text(text)
-        _put_right(self.path / "summary.json")
-        (self.path / "summary.json").unlink(missing_ok=True)  # of the attempt that is resumed
 
-    def _take(self, resume: bool) -> None:
-        """Make the folder and the mark in it, which is there once it is taken."""
+    def _make(self, resume: bool) -> None:
+        """Make the folder and `config.yaml` in it, the mark of a folder that a run has claimed."""
         mark = self.path / "config.yaml"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self.held = HeldFolder(self.path)
             if resume and not mark.is_dir():
-                _put_right(mark)
+                _set_aside_unless_regular(mark)
             mark.open("a" if resume else "x").close()
         except FileExistsError as error:
             if error.filename == str(self.path):
@@ -102,9 +104,7 @@ class RunFolder:
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """summary.json, whole or absent; what is None or not finite has no key."""
-        known = {k: v for k, v in summary.items() if v is not None and _is_json(v)}
-        with replaced(self.path / "summary.json") as part:
-            part.write_text(json.dumps(known, indent=2) + "\n")
+        write_summary(self.path, summary)
 
     def note(self, text: str) -> None:
         """Add `text` to log.txt, and show it nowhere."""
@@ -119,8 +119,8 @@ class RunFolder:
         self.path.rmdir()
 
 
-def _put_right(path: Path) -> None:
-    """Set aside what stands in the place of a file and is none: a folder, a pipe, a link."""
+def _set_aside_unless_regular(path: Path) -> None:
+    """Set aside what is not a regular file: a folder, a pipe, a link."""
     if os.path.lexists(path) and not is_regular(path):
         log.warning("%s: not a file; set aside as %s", path, set_aside(path).name)
 
@@ -128,17 +128,12 @@ def _put_right(path: Path) -> None:
 def _descriptions(
     config: DictConfig, overrides: Sequence[str], choices: Mapping[str, str | None] | None
 ) -> dict[str, str]:
-    """What was asked for, by file name."""
+    """The texts that describe the run, by file name."""
     texts = {
         "config.yaml": OmegaConf.to_yaml(config, resolve=True),
         "overrides.yaml": OmegaConf.to_yaml(OmegaConf.create(list(overrides))),
     }
-    if choices is not None:  # Hydra's own groups are none of ours
+    if choices is not None:  # without Hydra's own groups
         ours = {group: name for group, name in choices.items() if "/" not in group}
         texts["choices.yaml"] = OmegaConf.to_yaml(OmegaConf.create(ours))
     return texts
-
-
-def _is_json(value: Any) -> bool:
-    """JSON has no infinite number and no NaN."""
-    return not isinstance(value, float) or math.isfinite(value)

@@ -1,4 +1,4 @@
-"""How a run stands: what its summary says, or what is known of one that has none."""
+"""The status of a run: the one that its summary has, or that is inferred for a run without a summary."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """The first four a run writes itself, in summary.json and at the end of an attempt."""
+    """The status of a run; the first four are written by the run itself, in summary.json and attempts.jsonl."""
 
     FINISHED = "finished"
     DIVERGED = "diverged"
@@ -18,8 +18,8 @@ class Status(StrEnum):
     PENDING = "pending"
     PREEMPTED = "preempted"
     RUNNING = "running"
-    UNFINISHED = "unfinished"  # it has no summary, and nobody was asked whether it still runs
-    UNKNOWN = "unknown"  # likewise, and whoever was asked does not know
+    UNFINISHED = "unfinished"  # it has no summary, and whether it still runs was not asked
+    UNKNOWN = "unknown"  # it has no summary, and whether it still runs cannot be known
 
     @classmethod
     def written(cls, value: object) -> Status | None:
@@ -34,12 +34,12 @@ class Status(StrEnum):
 
     @property
     def is_good(self) -> bool:
-        """Whether the run came to an end that another attempt would not change."""
+        """Whether the run ended in a way that another attempt would not change."""
         return self in (self.FINISHED, self.DIVERGED)
 
     @property
     def goes_on(self) -> bool:
-        """Whether the run is at work or will be, or may be for all that is known."""
+        """Whether the run is at work, will be, or may be."""
         return self in (self.PENDING, self.PREEMPTED, self.RUNNING, self.UNKNOWN)
 
     @property

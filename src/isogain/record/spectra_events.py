@@ -1,46 +1,42 @@
-"""`spectra.npz` as whoever looks at a run reads it: array by array, and of a large one only the events asked for.
+"""The reader of `spectra.npz`: array by array, and of a large array only the events that are wanted.
 
 numpy's own reader loads whole arrays; ours are stored as they are, so that an event is a piece of the file.
 """
 
-import math
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import numpy as np
-from numpy.lib import format as npy
 
 from isogain.record.bounded import MIB, Damaged, opened
+from isogain.record.npz_layout import DEPTH, Layout, layout
 
 NAME = "spectra.npz"
 MEMBERS = 20_000
 SMALL = 16 * MIB  # bytes of an array that is read as a whole, its checksum checked
 EVENT = 512 * MIB  # bytes of an event, of which one at a time is read
-DEPTH = 8  # axes
-HEADER = 4096  # bytes of a member's header: dtype, order and shape
 DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, LookupError),
     *(SyntaxError, ArithmeticError, MemoryError, TypeError, struct.error),
-)  # what zipfile, zlib and numpy raise over bytes that are none of theirs
-LOCAL = 30  # bytes of a member's record in the archive, before its name
+)  # the errors of zipfile, zlib and numpy over damaged bytes
 
 
 class Spectra:
-    """The arrays of one file. Every method raises Damaged for what no run writes: objects, other sizes."""
+    """The arrays of one file. Every method raises Damaged for values that no run writes: objects, other sizes."""
 
     def __init__(self, path: Path, file: BinaryIO, archive: zipfile.ZipFile) -> None:
         self.path, self._file, self._archive = path, file, archive
-        self._layouts: dict[str, _Layout] = {}
+        self._layouts: dict[str, Layout] = {}
         self._members = {i.filename.removesuffix(".npy"): i for i in archive.infolist()}
 
     @property
     def names(self) -> list[str]:
-        """Of the arrays that have events: those of which there are steps."""
+        """The names of the arrays that have events, each with its steps."""
         return [name for name in self._members if f"{name}/step" in self._members]
 
     def __contains__(self, name: str) -> bool:
@@ -50,8 +46,8 @@ class Spectra:
         """The names of an array's axes; none where they were not written."""
         if f"{name}/axes" not in self._members:
             return []
-        found = self._whole(f"{name}/axes", "U")
-        return [str(axis) for axis in found.ravel()[:DEPTH]]
+        axes = self._whole(f"{name}/axes", "U")
+        return [str(axis) for axis in axes.ravel()[:DEPTH]]
 
     def edges(self, name: str) -> np.ndarray | None:
         """The bin edges of the histogram of an array's values, rising; None where it has none."""
@@ -73,8 +69,8 @@ class Spectra:
 
     def check(self, name: str) -> None:
         """Raise Damaged unless an array has numbers, and as many events as steps."""
-        layout = self._layout(name, "iufb")
-        if not layout.shape or layout.shape[0] != len(self.steps(name)):
+        shape = self._layout(name, "iufb").shape
+        if not shape or shape[0] != len(self.steps(name)):
             raise Damaged(self.path, f"{name[:60]} has not an event a step")
         if self.event_size(name) > EVENT:
             raise Damaged(self.path, f"an event of {name[:60]} is larger than {EVENT // MIB} MiB")
@@ -82,19 +78,19 @@ class Spectra:
     def events(self, name: str, at: Sequence[int] | np.ndarray) -> np.ndarray:
         """The values of the events `at` these places: (len(at), ...)."""
         self.check(name)
-        layout = self._layout(name, "iufb")
-        if layout.size <= SMALL:
+        place = self._layout(name, "iufb")
+        if place.size <= SMALL:
             return self._whole(name, "iufb")[np.asarray(at, dtype=int)]
-        if layout.begin is None:
+        if place.begin is None:
             raise Damaged(self.path, f"{name[:60]} is stored in a way that no run writes")
-        each = layout.size // layout.shape[0]
-        rows = [self._slice(layout.begin + int(k) * each, each, layout.dtype) for k in at]
-        return np.stack(rows).reshape(len(rows), *layout.shape[1:])
+        each = place.size // place.shape[0]
+        rows = [self._slice(place.begin + int(k) * each, each, place.dtype) for k in at]
+        return np.stack(rows).reshape(len(rows), *place.shape[1:])
 
     def event_size(self, name: str) -> int:
         """Bytes of one event of an array."""
-        layout = self._layout(name, "iufb")
-        return layout.size // max(layout.shape[:1] or (1,))
+        place = self._layout(name, "iufb")
+        return place.size // max(place.shape[:1] or (1,))
 
     def event_shape(self, name: str) -> tuple[int, ...]:
         """The shape of one event."""
@@ -105,52 +101,18 @@ class Spectra:
         return np.frombuffer(self._file.read(size), dtype)
 
     def _whole(self, name: str, kinds: str) -> np.ndarray:
-        layout = self._layout(name, kinds)
-        if layout.size > SMALL:
+        place = self._layout(name, kinds)
+        if place.size > SMALL:
             raise Damaged(self.path, f"{name[:60]} is larger than any of its kind")
         data = self._archive.read(self._members[name])  # and its checksum is right
-        values = np.frombuffer(data[len(data) - layout.size :], layout.dtype)
-        return values.reshape(layout.shape, order="F" if layout.fortran else "C")
+        values = np.frombuffer(data[len(data) - place.size :], place.dtype)
+        return values.reshape(place.shape, order="F" if place.fortran else "C")
 
-    def _layout(self, name: str, kinds: str) -> "_Layout":
+    def _layout(self, name: str, kinds: str) -> Layout:
         if name not in self._layouts:
-            self._layouts[name] = self._looked_up(name, kinds)
+            member = self._members[name]
+            self._layouts[name] = layout(self.path, self._file, self._archive, member, kinds)
         return self._layouts[name]
-
-    def _looked_up(self, name: str, kinds: str) -> "_Layout":
-        member = self._members[name]
-        with self._archive.open(member) as file:
-            version = npy.read_magic(file)
-            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            shape, fortran, dtype = read(file, max_header_size=HEADER)
-            at = file.tell()
-        size = math.prod(shape) * dtype.itemsize
-        if dtype.kind not in kinds or dtype.names is not None or len(shape) > DEPTH:
-            raise Damaged(
-                self.path, f"{name[:60]} is {dtype.str}{list(shape)}, which no run writes"
-            )
-        if member.file_size - at != size:
-            raise Damaged(self.path, f"{name[:60]} is not of its size")
-        plain = member.compress_type == zipfile.ZIP_STORED and not fortran
-        begin = self._data_of(member) + at if plain else None
-        return _Layout(shape, dtype, fortran, size, begin)
-
-    def _data_of(self, member: zipfile.ZipInfo) -> int:
-        """Where the bytes of a stored member begin."""
-        self._file.seek(member.header_offset)
-        local = self._file.read(LOCAL)
-        name, extra = (int.from_bytes(local[i : i + 2], "little") for i in (26, 28))
-        return member.header_offset + LOCAL + name + extra
-
-
-class _Layout(NamedTuple):
-    """`begin`: the byte of the file at which the values are, one event after the other; None where they are not."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    fortran: bool
-    size: int
-    begin: int | None
 
 
 @contextmanager

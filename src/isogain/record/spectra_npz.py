@@ -1,4 +1,4 @@
-"""`spectra.npz`: arrays measured at several steps."""
+"""The writer of `spectra.npz`: arrays measured at several steps."""
 
 import io
 import logging
@@ -21,7 +21,7 @@ class Arrays:
     `name/axes`, the names of the values' axes, where they have any: "event" and those of an event; and `name/edges`,
     the bin edges of their histogram, where they have one.
 
-    What the file lacks stays in memory until the file holds it, whatever error comes while it is written.
+    Events stay in memory until the file holds them, whatever error comes while it is written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -53,7 +53,7 @@ class Arrays:
         self._written = False
 
     def flush(self) -> None:
-        """Write the file anew, if there is anything new."""
+        """Write the whole file again, if there is a new event."""
         if self._written:
             return
         with replaced(self.path) as part, part.open("wb") as file:
@@ -72,30 +72,30 @@ class Arrays:
         }
 
     def rewind(self, step: int, extent: Mapping[str, Mapping[str, int]] | None = None) -> None:
-        """Take up the file, if there is one, without the events after `step`.
+        """Continue the file, if there is one, without the events after `step`.
 
-        One that is damaged, or lacks events of the `extent` it had, is set aside under another name; a line in the
-        log says what is lost, and the arrays that can be read are taken up.
+        A file that is damaged, or lacks events of the `extent` it had, is set aside under another name; a line in the
+        log says what is lost, and the arrays that can be read are kept.
         """
         there = os.path.lexists(self.path)
-        problems = self._take_up(step) if there else []
+        problems = self._read(step) if there else []
         problems += self._lost(extent or {})
         if problems:
             after = f"set aside as {set_aside(self.path).name}" if there else "missing"
             log.warning("%s: %s", self.path, "; ".join([*problems, after]))
         self._written = not self.events and not os.path.lexists(self.path)
 
-    def _take_up(self, step: int) -> list[str]:
-        """Read the file; returns what of it cannot be read."""
+    def _read(self, step: int) -> list[str]:
+        """Read the events up to `step`; returns a line for each part of the file that cannot be read."""
         try:
             with opened(self.path) as file, zipfile.ZipFile(file) as archive:
-                return [*self._take_up_arrays(archive, step)]
+                return [*self._read_arrays(archive, step)]
         except Damaged as error:
             return [error.reason]
-        except Exception as error:  # whatever zipfile and struct raise of damaged bytes
+        except Exception as error:  # of many types, from zipfile and struct
             return [f"cannot be read ({error})"]
 
-    def _take_up_arrays(self, archive: zipfile.ZipFile, until: int) -> Iterator[str]:
+    def _read_arrays(self, archive: zipfile.ZipFile, until: int) -> Iterator[str]:
         names = {name.removesuffix(".npy") for name in archive.namelist()}
         for name in (n for n in archive.namelist() if f"{n.removesuffix('.npy')}/step" in names):
             name = name.removesuffix(".npy")
@@ -107,7 +107,7 @@ class Arrays:
                     self.axes[name] = tuple(str(axis) for axis in axes)
                 if f"{name}/edges" in names:
                     self.edges[name] = _array(archive, f"{name}/edges")
-            except Exception as error:  # whatever zipfile, zlib and numpy raise of damaged bytes
+            except Exception as error:  # of many types, from zipfile, zlib, numpy
                 yield f"{name} cannot be read ({type(error).__name__})"
                 continue
             if kept := {s: v for s, v in events.items() if s <= until}:
@@ -131,7 +131,7 @@ class Arrays:
 
 
 def _events(steps: np.ndarray, values: np.ndarray) -> dict[int, np.ndarray]:
-    """Step -> values; raises ValueError where the two are no events."""
+    """Step -> values; raises ValueError where the two do not describe events."""
     if steps.ndim != 1 or steps.dtype.kind not in "iu" or values.dtype.kind not in "biufc":
         raise ValueError("not numbers by step")
     return dict(zip(steps.tolist(), values, strict=True))

@@ -1,4 +1,4 @@
-"""What a sweep consists of, on the disk before its first point begins: `sweep.json` in its folder."""
+"""The writer of `sweep.json`: the points of a sweep, on the disk before the first of them begins."""
 
 import json
 import sys
@@ -13,10 +13,9 @@ from isogain.record.atomic import replaced
 from isogain.record.bounded import Damaged
 from isogain.record.bounded_json import json_object
 from isogain.record.processes import this_process
-from isogain.record.summary_json import outcome as outcome  # the launchers ask for both
-from isogain.record.sweep_points import read_plan
+from isogain.record.sweep_points import NAME, read_plan
 
-TOLD = 20  # lines about single points, and then how many more there are
+LINES = 20  # about single points, before the others are only counted
 
 
 class Point(NamedTuple):
@@ -26,39 +25,54 @@ class Point(NamedTuple):
     overrides: tuple[str, ...]
 
 
-def enlist(folder: Path, points: Sequence[Point], cluster: str, renew: bool = False) -> None:
+def enlist(
+    folder: Path,
+    points: Sequence[Point],
+    cluster: str,
+    renew: bool = False,
+    sweeper: str | None = None,
+) -> None:
     """Add to `sweep.json` those of `points` that it does not list yet; the file is made where there is none.
 
-    `renew`: those that it lists get the overrides that they have now. Raises ConfigError where there is one that
-    cannot be read.
+    `renew`: points that it lists get the overrides that they have now. `sweeper`: the name of one that chooses points
+    as it goes on; the file then names this process as the one at work. Raises ConfigError where the file cannot be
+    read.
     """
-    path = folder / "sweep.json"
+    path = folder / NAME
     there = path.exists()
-    by_folder = {point.folder: point for point in listed(folder)} if there else {}
-    before = dict(by_folder)
+    before = {point.folder: point for point in listed(folder)} if there else {}
+    after = dict(before)
     for point in points:
-        if renew or point.folder not in by_folder:
-            by_folder[point.folder] = point
-    if by_folder == before and there:
+        if renew or point.folder not in after:
+            after[point.folder] = point
+    if there and after == before and sweeper is None:
         return
-    try:
-        sweep = json_object(path) if there else _begun(cluster)
-    except Damaged as error:
-        raise ConfigError(f"{path}: not the list of a sweep ({error})") from None
-    sweep["points"] = [point._asdict() for point in by_folder.values()]
+    sweep = _content(path) if there else {}
+    if sweeper or not there:
+        sweep |= _starter(cluster, sweeper)
+    sweep["points"] = [point._asdict() for point in after.values()]
     folder.mkdir(parents=True, exist_ok=True)
     with replaced(path) as part:
         part.write_text(json.dumps(sweep, indent=1) + "\n")
 
 
-def _begun(cluster: str) -> dict[str, Any]:
+def _content(path: Path) -> dict[str, Any]:
+    """All keys of the file, unknown ones too; raises ConfigError."""
+    try:
+        return json_object(path)
+    except (FileNotFoundError, Damaged) as error:
+        raise ConfigError(f"{path}: not the list of a sweep ({error})") from None
+
+
+def _starter(cluster: str, sweeper: str | None) -> dict[str, Any]:
+    """The command and the process that computes the sweep from now on."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    begun = {"command": sys.argv, "time": now, **this_process()}
-    return {**begun, "cluster": cluster, "points": []}
+    starter = {"command": sys.argv, "time": now, **this_process(), "cluster": cluster}
+    return starter | ({"sweeper": sweeper} if sweeper else {})
 
 
-def numbered(jobs: Sequence[Sequence[str]], first: int) -> list[Point]:
-    """The points that a launcher is given: each in the folder of its number, or in the one that its overrides say."""
+def numbered_points(jobs: Sequence[Sequence[str]], first: int) -> list[Point]:
+    """The points of a launcher's jobs, each in the folder of its number, or in the one that its overrides name."""
     key = "hydra.sweep.subdir="
     folders = [next((o[len(key) :] for o in job if o.startswith(key)), None) for job in jobs]
     return [
@@ -69,7 +83,7 @@ def numbered(jobs: Sequence[Sequence[str]], first: int) -> list[Point]:
 
 def listed(folder: Path) -> list[Point]:
     """The points that the sweep in `folder` consists of; raises ConfigError where its list cannot be read."""
-    path = folder / "sweep.json"
+    path = folder / NAME
     try:
         plan = read_plan(folder)
     except (FileNotFoundError, Damaged) as error:
@@ -79,8 +93,8 @@ def listed(folder: Path) -> list[Point]:
     return [Point(name, tuple(overrides)) for name, overrides in plan.points.items()]
 
 
-def swept(points: Sequence[Sequence[str]]) -> list[str]:
-    """A name for every point: those of its overrides that not all points have, of a lone one all."""
+def point_names(points: Sequence[Sequence[str]]) -> list[str]:
+    """A name for every point: the overrides that not all points share; all of them for a single point."""
     if len(points) == 1:
         return [" ".join(points[0])]
     seen = Counter(override for point in points for override in point)
@@ -88,11 +102,11 @@ def swept(points: Sequence[Sequence[str]]) -> list[str]:
 
 
 def in_one_process(hydra: Any) -> bool:
-    """Whether the points of the sweep that Hydra's own config describes are computed in the process that reads it."""
+    """Whether Hydra's launcher computes the points of the sweep in this process."""
     return hydra.runtime.choices.get("hydra/launcher") in ("one_by_one", "basic")
 
 
-def few(lines: Sequence[str]) -> list[str]:
+def abridged(lines: Sequence[str]) -> list[str]:
     """The first lines, and how many more there are."""
-    more = len(lines) - TOLD
-    return [*lines[:TOLD], f"… and {more:,} more"] if more > 1 else list(lines)
+    more = len(lines) - LINES
+    return [*lines[:LINES], f"… and {more:,} more"] if more > 1 else list(lines)

@@ -1,4 +1,4 @@
-"""`sweep.json` as whoever looks at a sweep reads it: its points, and the command that it was started with."""
+"""The reader of `sweep.json`: the points of a sweep, and the command that started it."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ POINTS = 200_000
 LONGEST, LONGEST_PATH = (
     255,
     4096,
-)  # bytes of a folder's name, and of a path: no file system takes more
+)  # bytes of a folder's name, and of a path: no file system allows more
 TEXTS = ("time", "host", "boot", "namespace", "cluster", "sweeper")
 NUMBERS = ("pid", "ticks")
 
@@ -29,33 +29,41 @@ class Plan(NamedTuple):
 
 
 def read_plan(sweep: Path) -> Plan:
-    """Points that no folder below the sweep can hold are left out, and told; raises FileNotFoundError and Damaged."""
+    """The plan in the folder `sweep`; raises FileNotFoundError and Damaged.
+
+    Points that no folder below the sweep can hold are left out, and are among the problems.
+    """
     path = sweep / NAME
-    found = json_object(path)
-    listed = found.get("points")
+    content = json_object(path)
+    listed = content.get("points")
     if not isinstance(listed, list):
         raise Damaged(path, "does not list points")
     if len(listed) > POINTS:
         raise Damaged(path, f"lists more than {POINTS:,} points")
+    points, problems = _points(listed)
+    command = content.get("command")
+    words = command if is_texts(command) else []
+    if command is not None and command != words:
+        problems.append(f"{NAME}: its command is not a list of words")
+    return Plan(points, words, who(content), [f"{p}; left out" for p in problems])
+
+
+def _points(listed: list[Any]) -> tuple[dict[str, list[str]], list[str]]:
+    """Folder -> overrides of the points that can be run, and a line for each kind of the others."""
     points: dict[str, list[str]] = {}
     wrong, outside = 0, 0
-    for point in listed:
-        name, overrides = _point(point)
+    for name, overrides in map(_point, listed):
         if overrides is None:
             wrong += 1
         elif not is_below(name):
             outside += 1
         else:
             points[name] = overrides
-    problems = [f"{NAME}: {outside} points name folders outside of the sweep, or none"] * bool(
-        outside
-    )
-    problems += [f"{NAME}: {wrong} points are not a folder and its overrides"] * bool(wrong)
-    command = found.get("command")
-    words = command if is_texts(command) else []
-    if command is not None and command != words:
-        problems.append(f"{NAME}: its command is not a list of words")
-    return Plan(points, words, who(found), [f"{p}; left out" for p in problems])
+    problems = {
+        f"{NAME}: {outside} points name folders outside of the sweep, or none": outside,
+        f"{NAME}: {wrong} points are not a folder and its overrides": wrong,
+    }
+    return points, [line for line, count in problems.items() if count]
 
 
 def is_below(name: str) -> bool:
@@ -79,7 +87,7 @@ def is_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
-def who(found: dict[str, Any]) -> dict[str, Any]:
-    """What says who started something (time, host, pid, cluster, sweeper), as far as it is of the type that it has."""
-    texts = {key: found[key] for key in TEXTS if isinstance(found.get(key), str)}
-    return texts | {key: found[key] for key in NUMBERS if type(found.get(key)) is int}
+def who(content: dict[str, Any]) -> dict[str, Any]:
+    """Who started something (time, host, pid, cluster, sweeper), without values of another type than a run writes."""
+    texts = {key: content[key] for key in TEXTS if isinstance(content.get(key), str)}
+    return texts | {key: content[key] for key in NUMBERS if type(content.get(key)) is int}

@@ -16,7 +16,7 @@ REG = "choices.reg"  # in the runs' config: the name of the regulariser
 
 
 def workspace(project: str, entity: str, name: str = NAME) -> Any:
-    """The workspace, not saved yet: a wandb_workspaces.workspaces.Workspace."""
+    """The workspace, not saved yet, a wandb_workspaces.workspaces.Workspace."""
     import wandb_workspaces.workspaces as ws
 
     return ws.Workspace(
@@ -27,7 +27,7 @@ def workspace(project: str, entity: str, name: str = NAME) -> Any:
             ws.Section("Learning curves", panels=[_line(p) for p in panels.LEARNING], is_open=True),
             ws.Section("Isometry", panels=_isometry(), is_open=True),
             ws.Section("Gradients", panels=_gradients(), is_open=True),
-            ws.Section("Depth × gain", panels=[_coordinates()], is_open=True),
+            ws.Section("Depth × gain", panels=[_parallel_coordinates()], is_open=True),
             ws.Section("Spectra over training", panels=[_heat_maps()], is_open=True),
         ],
         settings=ws.WorkspaceSettings(x_axis=STEP),
@@ -62,7 +62,7 @@ def _gradients() -> list[Any]:
     return [*(_line(panel) for panel in panels.GRADIENTS), *by_layer]
 
 
-def _coordinates() -> Any:
+def _parallel_coordinates() -> Any:
     import wandb_workspaces.reports.v2 as wr
 
     options = [wr.Config(key) for key in (REG, *panels.AXES)]
@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def saved(project: str, entity: str | None, name: str) -> str:
-    """Save the workspace; its address. Raises UserError for a missing extra, no account and no network."""
+    """Save the workspace and return its address; raises UserError for a missing extra, no account and no network."""
     try:
         import wandb
         import wandb_workspaces.workspaces  # noqa: F401 - only to see that it is there

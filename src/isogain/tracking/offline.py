@@ -1,4 +1,4 @@
-"""What W&B wrote into a run folder: a fragment an attempt, read back by W&B's own reader."""
+"""The files that W&B wrote into a run folder, a fragment an attempt, read back by W&B's own reader."""
 
 import json
 import logging
@@ -15,12 +15,12 @@ PATIENCE = 120  # seconds for reading one fragment
 
 def of_run(folder: Path, kind: str = "*run-*") -> list[Path]:
     """The fragments in a run folder, oldest first: their names begin with the time."""
-    found = (folder / "wandb").glob(kind)
-    return sorted((p for p in found if p.is_dir()), key=lambda p: p.name.split("run-")[-1])
+    paths = (folder / "wandb").glob(kind)
+    return sorted((p for p in paths if p.is_dir()), key=lambda p: p.name.split("run-")[-1])
 
 
 def logged(folder: Path) -> dict[int, set[str]]:
-    """Step -> names of all that the attempts at a run logged at that step and that is on the disk."""
+    """Step -> the names that the attempts at a run logged at that step, as far as they are on the disk."""
     seen: dict[int, set[str]] = {}
     for fragment in of_run(folder):
         for row in _history(fragment):

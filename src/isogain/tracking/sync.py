@@ -1,4 +1,4 @@
-"""`python -m isogain.sync FOLDER`: upload to Weights & Biases what offline runs left on the disk, once each."""
+"""`python -m isogain.sync FOLDER`: upload to Weights & Biases the fragments that offline runs left, once each."""
 
 import argparse
 import os
@@ -17,7 +17,7 @@ from isogain.tracking import offline
 
 PATIENCE = 600  # seconds for one fragment
 ANSWER = 15  # seconds for the server's first answer
-TOLD = """
+EPILOG = """
 exit code: 0 everything is uploaded, 1 something was left (the line says why), 2 there is no run in the
 folder, 3 W&B cannot be reached or knows no account: nothing was sent, and nothing is marked.
 """
@@ -32,13 +32,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
     tolerate_()
     if not options.folder.is_dir():
-        why = "not a folder" if options.folder.exists() else "no such folder"
-        return arguments.told(f"{options.folder}: {why}", 2)
-    found = survey.find(options.folder)
-    runs = [(sweep.path / run.name, run) for sweep in found for run in sweep.runs]
+        reason = "not a folder" if options.folder.exists() else "no such folder"
+        return arguments.report_error(f"{options.folder}: {reason}", 2)
+    sweeps = survey.find(options.folder)
+    runs = [(sweep.path / run.name, run) for sweep in sweeps for run in sweep.runs]
     if not runs:
-        return arguments.told(f"{options.folder}: no run in it", 2)
-    survey.judge(found, options.lost_after)
+        return arguments.report_error(f"{options.folder}: no run in it", 2)
+    survey.judge(sweeps, options.lost_after)
     left, waiting = [], []
     for folder, run in runs:
         unsent = [f for f in offline.of_run(folder, "offline-run-*") if not synced(f, left)]
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         waiting.append(unsent)
     if any(waiting) and (reason := unreachable()):
-        return arguments.told(reason, 3)
+        return arguments.report_error(reason, 3)
     left += upload(waiting)
     print("\n".join(f"left: {printable(line)}" for line in left), end="\n" if left else "")
     return 1 if left else 0
@@ -56,19 +56,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    told = arguments.parser("sync", main, TOLD)
-    arguments.add_folder(told)
-    told.add_argument(
+    command_line = arguments.parser("sync", main, EPILOG)
+    arguments.add_folder(command_line)
+    command_line.add_argument(
         "--lost-after",
         type=float,
         metavar="MINUTES",
         help="take a run of which nothing can be known for ended when it has been silent for so long",
     )
-    return told
+    return command_line
 
 
 def synced(fragment: Path, left: list[str]) -> bool:
-    """Whether W&B has marked a fragment as uploaded; one that has grown since is told, for it cannot be sent twice."""
+    """Whether W&B has marked a fragment as uploaded.
+
+    One that has grown since gets a line in `left`, for it cannot be sent twice.
+    """
     marks = list(fragment.glob("*.wandb.synced"))
     for mark in marks:
         log = mark.with_suffix("")
@@ -78,7 +81,7 @@ def synced(fragment: Path, left: list[str]) -> bool:
 
 
 def unreachable() -> str | None:
-    """Why nothing can be uploaded now, with what to do about it; None where W&B answers and knows us."""
+    """The reason why nothing can be uploaded now, with a remedy; None where W&B answers and knows the account."""
     import wandb
 
     try:
@@ -94,10 +97,10 @@ def unreachable() -> str | None:
 
 
 def upload(waiting: Sequence[Sequence[Path]]) -> list[str]:
-    """Upload the fragments of each run, oldest first; a line for each that did not get there.
+    """Upload the fragments of each run, oldest first; returns a line for each that was not uploaded.
 
-    After one that W&B could read but not send, later ones of the same run wait, so that their order is kept; where
-    W&B does not answer any more, all do.
+    After a fragment that W&B could read but not send, later ones of the same run wait, so that their order is kept;
+    where W&B does not answer any more, all of them wait.
     """
     total, left, number, began = sum(map(len, waiting)), [], 0, time.monotonic()
     for unsent in waiting:
@@ -119,11 +122,11 @@ def upload(waiting: Sequence[Sequence[Path]]) -> list[str]:
 
 
 def _sent(fragment: Path) -> tuple[str | None, bool]:
-    """Why a fragment did not get there, None where it did; and whether it could be read."""
-    if (why := unreadable(fragment)) is not None:
-        return why, False
+    """The reason why a fragment was not uploaded, None where it was; and whether it could be read."""
+    if (reason := unreadable(fragment)) is not None:
+        return reason, False
     command = [sys.executable, "-m", "wandb", "sync", "--yes", str(fragment)]
-    # W&B's own logs go to the run's wandb/; else they lie wherever one calls from
+    # W&B's own logs go to the run's wandb/, else to the current folder
     environment = {**os.environ, "WANDB_SILENT": "false", "WANDB_DIR": str(fragment.parent.parent)}
     try:
         done = subprocess.run(
@@ -138,13 +141,13 @@ def _sent(fragment: Path) -> tuple[str | None, bool]:
         return f"W&B took more than {PATIENCE} s", True
     if any(fragment.glob("*.wandb.synced")):
         return None, True
-    said = list(_complaints(done.stdout + done.stderr))
-    is_broken = any("Failed to read" in line for line in said) or not said
-    return (said or ["holds no .wandb file"])[-1], not is_broken
+    messages = list(_error_messages(done.stdout + done.stderr))
+    is_broken = any("Failed to read" in line for line in messages) or not messages
+    return (messages or ["holds no .wandb file"])[-1], not is_broken
 
 
 def unreadable(fragment: Path) -> str | None:
-    """Why W&B is not asked to read a fragment: what it has is no file, and W&B would wait for its other end."""
+    """The reason not to let W&B read a fragment, None for a sound one: W&B would wait for the other end of a FIFO."""
     for log in fragment.glob("*.wandb"):
         try:
             with opened(log, within=fragment.parent.parent):
@@ -154,8 +157,8 @@ def unreadable(fragment: Path) -> str | None:
     return None
 
 
-def _complaints(output: str) -> Iterator[str]:
-    """What W&B's command says is wrong."""
+def _error_messages(output: str) -> Iterator[str]:
+    """The errors and warnings in the output of W&B's command."""
     for line in output.splitlines():
         text = line.removeprefix("wandb: ").strip()
         if text.startswith(("ERROR", "Error", "WARNING")) and "Find detailed" not in text:

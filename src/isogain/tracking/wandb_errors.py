@@ -1,16 +1,16 @@
-"""What W&B does not take, a line each: what is known before a run begins, and what fits an error of its own."""
+"""Options that W&B refuses, a line each before a run begins, and hints for the errors that W&B itself raises."""
 
 import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-# the longest that its server takes; tags and the project are checked by wandb itself, and here before anything is built
+# characters that its server accepts; wandb itself checks tags and the project, but only once the run has begun
 LONGEST = {"project": 128, "name": 128, "group": 128, "job_type": 64}
 LONGEST_TAG = 64
 FORBIDDEN = set("/\\#?%:")  # in a project's name
 WITHOUT = "WANDB_MODE=offline or logger=csv needs no account and no network"
-# the first pattern that an error matches says what to do
+# the hint of the first pattern that an error matches is shown
 HINTS = (
     (r"no space left|disk quota|read-only file", "make room for the run folder, or use logger=csv"),
     (
@@ -19,7 +19,7 @@ HINTS = (
     ),
     (r"api.?key|log ?in|unauthorized|\b401\b|credential", f"`wandb login` stores a key; {WITHOUT}"),
     (
-        r"entity|permission|forbidden|\b40[34]\b|not found|project",
+        r"entity|permission|forbidden|\b40[34]\b|not foun\w|project",
         f"is that yours, WANDB_ENTITY and logger.project? {WITHOUT}",
     ),
     (
@@ -30,7 +30,7 @@ HINTS = (
 
 
 def refusals(options: Mapping[str, Any]) -> Iterator[str]:
-    """A line for each of the logger's options that is too long, empty, or has a character that W&B does not take."""
+    """A line for each of the logger's options that is too long, empty, or has a character that W&B refuses."""
     for name, longest in LONGEST.items():
         if len(text := str(options.get(name) or "")) > longest:
             yield f"logger.{name}: has {len(text)} characters, and W&B takes {longest}"
@@ -42,7 +42,7 @@ def refusals(options: Mapping[str, Any]) -> Iterator[str]:
 
 
 def one_line(error: Exception) -> str:
-    """W&B's own error and what fits it."""
+    """The first line of W&B's own error, and the hint that fits it."""
     lines = [line.strip().rstrip(".") for line in str(error).strip().splitlines()]
     lines = [line for line in lines if line and "errors.pydantic.dev" not in line]
     reason = re.sub(

@@ -24,15 +24,16 @@ from isogain.tracking import offline, wandb_errors
 from isogain.tracking.heat_maps import clipped, event_counts, heat_map
 
 log = logging.getLogger(__name__)
-FLUSH = 1  # seconds until what was logged is on the disk; W&B's own choice, 15, is what a kill would cost
+FLUSH = 1  # seconds until logged values are on the disk: a kill costs as many, and W&B's own choice is 15
 
 
 class Mirror(WandbLogger):
     """Logs scalars and histograms in one call an event, with `trainer/global_step` in it.
 
-    The run's id lies in `<folder>/wandb/id`, so that a resumed run goes on under it; what its earlier attempts logged
-    is not logged again, and what they lost is made up for from metrics.csv, so that each step is there once. In a
-    sweep, `group` is by default its folder's name. Nothing is imported from wandb or contacted before training starts.
+    The run's id lies in `<folder>/wandb/id`, so that a resumed run continues under it. Values that an earlier attempt
+    logged are not logged again, and values that it lost are read from metrics.csv, so that each step is there once.
+    In a sweep, `group` is by default its folder's name. Nothing is imported from wandb or contacted before training
+    starts.
     """
 
     def __init__(
@@ -54,14 +55,14 @@ class Mirror(WandbLogger):
             mode=mode,
         )
         self.folder = folder
-        self._seen: dict[int, set[str]] = {}  # what earlier attempts logged, by step
+        self._seen: dict[int, set[str]] = {}  # names that earlier attempts logged, by step
         self._edges: dict[str, np.ndarray] = {}  # by histogram
         self._last_step = 0
         self._wandb_init.pop("anonymous")  # Lightning's; wandb warns of it
 
     @staticmethod
     def refusals(options: Mapping[str, Any]) -> Iterator[str]:
-        """A line for each of these options, or WANDB_ variables, that W&B would not take; nothing is contacted."""
+        """A line for each of these options, or WANDB_ variables, that W&B would refuse; nothing is contacted."""
         yield from wandb_errors.refusals(options)
 
     @property
@@ -87,9 +88,9 @@ class Mirror(WandbLogger):
         except (
             wandb.errors.Error,
             ValueError,
-        ) as error:  # a ValueError is what a setting does not take
+        ) as error:  # a ValueError is of a setting that is refused
             raise UserError(f"logger=wandb: {wandb_errors.one_line(error)}") from None
-        self._catch_up()
+        self._log_missing()
         return experiment
 
     @rank_zero_only
@@ -99,35 +100,35 @@ class Mirror(WandbLogger):
         self.experiment  # noqa: B018 - reads what earlier attempts logged
         new = self._unseen(step, [*scalars, *spectra])
         scalars = {name: value for name, value in scalars.items() if name in new}
-        shown = {n: s for n, s in spectra.items() if n in new and s.edges is not None}
-        histograms = {name: _histogram(spectrum) for name, spectrum in shown.items()}
-        self._edges |= {name: spectrum.edges for name, spectrum in shown.items()}
+        binned = {n: s for n, s in spectra.items() if n in new and s.edges is not None}
+        histograms = {name: _histogram(spectrum) for name, spectrum in binned.items()}
+        self._edges |= {name: spectrum.edges for name, spectrum in binned.items()}
         self._last_step = step
         if scalars or histograms:
             super().log_metrics({**scalars, **histograms}, step)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """What a user logs, unless an earlier attempt did at that step."""
+        """Log the metrics, without those that an earlier attempt logged at that step."""
         self.experiment  # noqa: B018 - reads what earlier attempts logged
         new = list(metrics) if step is None else self._unseen(step, metrics)
         if new:
             super().log_metrics({name: metrics[name] for name in new}, step)
 
-    def _catch_up(self) -> None:
-        """Log what of metrics.csv and spectra.npz no earlier attempt did: it was killed before that was on its disk."""
+    def _log_missing(self) -> None:
+        """Log the values of metrics.csv and spectra.npz that no earlier attempt left at W&B: it was killed before."""
         for known in all_rows(self.folder / "metrics.csv"):
-            self._make_up(int(known.pop("step")), known)
+            self._log_unseen(int(known.pop("step")), known)
         try:
             with opened_spectra(self.folder) as arrays:
                 for name in arrays.names:
-                    self._make_up_histograms(name, arrays)
+                    self._log_missing_histograms(name, arrays)
         except FileNotFoundError:
             pass
         except Damaged as error:
             log.warning("histograms of earlier attempts may be missing at W&B: %s", error)
 
-    def _make_up_histograms(self, name: str, arrays: Spectra) -> None:
+    def _log_missing_histograms(self, name: str, arrays: Spectra) -> None:
         edges = arrays.edges(name)
         if edges is None:  # it has none, or is of a version that did not keep them
             return
@@ -135,9 +136,9 @@ class Mirror(WandbLogger):
         for event, step in enumerate(arrays.steps(name).tolist()):
             if self._unseen(step, [name]):
                 values = Spectrum(arrays.events(name, [event])[0], edges)
-                self._make_up(step, {name: _histogram(values)})
+                self._log_unseen(step, {name: _histogram(values)})
 
-    def _make_up(self, step: int, known: Mapping[str, Any]) -> None:
+    def _log_unseen(self, step: int, known: Mapping[str, Any]) -> None:
         if new := self._unseen(step, known):
             super().log_metrics({name: known[name] for name in new}, step)
             self._seen.setdefault(step, set()).update(new)
@@ -170,7 +171,7 @@ class Mirror(WandbLogger):
             self._experiment.log(images | {"trainer/global_step": self._last_step})
 
     def _config(self) -> dict[str, Any]:
-        """The run's config, and under `choices` the name that each group goes by: what W&B can group by."""
+        """The run's config, and under `choices` the name that was chosen in each group, by which W&B can group runs."""
         config, choices = (_yaml(self.folder / name) for name in ("config.yaml", "choices.yaml"))
         return config | ({"choices": choices} if choices else {})
 
@@ -178,16 +179,18 @@ class Mirror(WandbLogger):
         path = self.folder / "wandb" / "id"
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            found = text(path)
-            if re.fullmatch(r"[\w-]{1,64}", found, re.ASCII):
-                return found
+            stored = text(path)
+            if re.fullmatch(r"[\w-]{1,64}", stored, re.ASCII):
+                return stored
             raise Damaged(path, "no id of a run")
         except Damaged as error:
             log.warning("%s: %s; set aside as %s", path, error.reason, set_aside(path).name)
         except FileNotFoundError:
             pass
         names = [fragment.name.rpartition("-")[2] for fragment in offline.of_run(self.folder)]
-        own = names[-1] if names else uuid.uuid4().hex[:12]  # it goes on under the name it had
+        own = (
+            names[-1] if names else uuid.uuid4().hex[:12]
+        )  # the run continues under the name it had
         with replaced(path) as part:
             part.write_text(own)
         return own

@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Any, Literal
 
 from isogain.config.errors import Preempted
-from isogain.record.attempts import Attempts
+from isogain.record.attempts_jsonl import Attempts
 
 INTERACTIVE = {"bash", "interactive"}  # SLURM's name of a job that a user works in
 

@@ -128,9 +128,9 @@ def test_only_what_has_changed_is_read_again(sweep, monkeypatch):
     index, seen = Index(sweep), []
     index.answer("runs")
     index.answer("curves", "train/loss")
-    real = entry_module.read
+    real = entry_module.read_run
     monkeypatch.setattr(
-        entry_module, "read", lambda path, *a: seen.append(path.name) or real(path, *a)
+        entry_module, "read_run", lambda path, *a: seen.append(path.name) or real(path, *a)
     )
     index.answer("runs")
     assert seen == []

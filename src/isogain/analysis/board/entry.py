@@ -10,7 +10,7 @@ from isogain.analysis.board.as_json import plain
 from isogain.analysis.board.live_curves import Curve, Curves, thinned
 from isogain.analysis.board.secrets import masked
 from isogain.record.bounded import Damaged, tail
-from isogain.record.description import Run, missing, read
+from isogain.record.run_contents import Run, read_run, unstarted_run
 
 DESCRIBE = ("summary.json", "config.yaml", "overrides.yaml", "choices.yaml")
 LOG_BYTES, LOG_LINES = 20_000, 40
@@ -38,7 +38,9 @@ class Entry:
         marks = tuple(_mark(self.path / name) for name in DESCRIBE)
         if marks[0] is None or marks != self._described:
             self.run = (
-                read(self.path, ordered) if os.path.isdir(self.path) else missing(ordered or [])
+                read_run(self.path, ordered)
+                if os.path.isdir(self.path)
+                else unstarted_run(ordered or [])
             )
             self.options = masked(self.run.choices | self.run.config | self.run.choices, secrets)
         self._described = marks

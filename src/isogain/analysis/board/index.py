@@ -12,8 +12,9 @@ from isogain.analysis.board.entry import Entry
 from isogain.analysis.board.secrets import environment, masked, masked_text
 from isogain.analysis.board.state_labels import Fates
 from isogain.record import panels
-from isogain.record.description import GROUPS, Foreign, Run
-from isogain.record.finding import find
+from isogain.record.config_yaml import GROUPS, Foreign
+from isogain.record.folder_walk import find
+from isogain.record.run_contents import Run
 from isogain.record.run_status import Status
 
 FRESH = 1.0  # seconds that a look at the folder is good for
@@ -174,7 +175,7 @@ def _options(found: list[Run]) -> tuple[list[str], list[str]]:
         for key, value in (run.choices | run.config).items():
             values.setdefault(key, set()).add(value if value == value else "nan")
     differ = [key for key, v in values.items() if len(v) > 1 and not key.startswith(CIRCUMSTANCES)]
-    named = dict.fromkeys([*GROUPS, *(key for run in found for key in run.said)])
+    named = dict.fromkeys([*GROUPS, *(key for run in found for key in run.overridden)])
     said = [key for key in named if key in differ]
     usual = [key for key in ("reg", *panels.AXES) if key in values]
     return said, list(dict.fromkeys([*said, *usual, *differ]))

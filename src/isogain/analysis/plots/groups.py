@@ -11,7 +11,7 @@ import pandas as pd
 from isogain.analysis.plots.style import text, wrapped
 from isogain.analysis.statistics.aggregate import check, grouped, label, others, seeds
 from isogain.record.bounded import MIB, Damaged
-from isogain.record.description import read_overrides, split
+from isogain.record.overrides_yaml import read_overrides, split
 from isogain.record.spectra_events import Spectra, opened_spectra, spread
 
 LARGE = 64 * MIB  # of arrays that a figure is drawn from: more events than it has pixels

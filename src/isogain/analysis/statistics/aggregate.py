@@ -9,7 +9,7 @@ from scipy.stats import t as student
 from isogain.analysis.statistics.digits import are_equal
 from isogain.config.nearest import nearest
 from isogain.config.objective import better as better  # asked for here by all statistics
-from isogain.record.description import GROUPS
+from isogain.record.config_yaml import GROUPS
 from isogain.record.run_status import Status
 
 LEVEL = 0.95

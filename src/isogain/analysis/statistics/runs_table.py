@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from isogain.record.description import GROUPS, Foreign, Run, missing, read
-from isogain.record.finding import find
+from isogain.record.config_yaml import GROUPS, Foreign
+from isogain.record.folder_walk import find
+from isogain.record.run_contents import Run, read_run, unstarted_run
 
 CORE = (
     "seed",
@@ -41,15 +42,15 @@ def runs(*folders: str | Path, keep: Collection[str] = ()) -> pd.DataFrame:
     read_runs, skipped, ordered = {}, dict(found.skipped), found.ordered
     for folder in found.folders:
         try:
-            read_runs[folder] = read(folder, ordered.get(folder))
+            read_runs[folder] = read_run(folder, ordered.get(folder))
         except Foreign as error:
             skipped[str(folder)] = str(error)
     for folder, overrides in ordered.items():
         if folder not in read_runs and str(folder) not in skipped:
-            read_runs[folder] = missing(overrides)
+            read_runs[folder] = unstarted_run(overrides)
     options = _options(read_runs.values(), keep)
     table = pd.DataFrame(_rows(read_runs, options), columns=_columns(read_runs.values(), options))
-    said = dict.fromkeys(key for run in read_runs.values() for key in run.said)
+    said = dict.fromkeys(key for run in read_runs.values() for key in run.overridden)
     table.attrs = {
         "skipped": skipped,
         "said": [key for key in said if key in options],

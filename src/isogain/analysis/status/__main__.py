@@ -24,11 +24,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
     tolerate_()
     if not options.folder.is_dir():
-        return arguments.told(f"{options.folder}: no such folder", NONE)
+        return arguments.report_error(f"{options.folder}: no such folder", NONE)
     found = survey.find(options.folder)
     if not any(sweep.runs for sweep in found):
         why = "no run in it; a run folder has a config.yaml, a sweep's a sweep.json"
-        return arguments.told(f"{options.folder}: {why}", NONE)
+        return arguments.report_error(f"{options.folder}: {why}", NONE)
     survey.judge(found, options.lost_after)
     lines = [rerun.commands(sweep, options.diverged) for sweep in found]
     pairs = list(zip(found, lines, strict=True))

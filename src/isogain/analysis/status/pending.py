@@ -6,9 +6,10 @@ from typing import Any
 
 from isogain.analysis.status.sweeps import Sweep
 from isogain.record import processes, sweep_points
+from isogain.record.attempts_jsonl import seconds
 from isogain.record.bounded import Damaged
 from isogain.record.bounded_json import json_lines
-from isogain.record.last_step import Record, seconds
+from isogain.record.run_progress import Record
 from isogain.record.run_status import Status
 
 UNASKED = "SLURM, or the host that started it, cannot be asked"

@@ -9,7 +9,7 @@ from isogain.config import shell
 from isogain.config.shell import quoted
 from isogain.config.terminal import first_line
 from isogain.record.bounded import Damaged
-from isogain.record.description import read_overrides
+from isogain.record.overrides_yaml import read_overrides
 from isogain.record.run_status import Status
 
 OURS = "train.py"  # the one program that is proposed, whatever a file says

@@ -5,7 +5,8 @@ from typing import Any
 
 from isogain.config.terminal import first_line
 from isogain.record import processes
-from isogain.record.last_step import Record, seconds
+from isogain.record.attempts_jsonl import seconds
+from isogain.record.run_progress import Record
 from isogain.record.run_status import Status
 
 WORDS = {  # in the order in which one wants to know of it
@@ -43,7 +44,7 @@ def state_of(record: Record, queue: dict[str, str] | None) -> tuple[Status, str]
     return status, first_line(ended.get("error", ""))
 
 
-def _going_on(last: dict[str, Any], fate: processes.Fate) -> tuple[Status, str]:
+def _going_on(last: dict[str, Any], fate: processes.State) -> tuple[Status, str]:
     if last["event"] == "preempted":
         return Status.PREEMPTED, f"{last.get('signal', 'signal')}: saved at step {last.get('step')}"
     if fate == "queued":
@@ -51,10 +52,10 @@ def _going_on(last: dict[str, Any], fate: processes.Fate) -> tuple[Status, str]:
     return Status.RUNNING, ""
 
 
-def _fate(start: dict[str, Any], queue: dict[str, str] | None) -> processes.Fate:
+def _fate(start: dict[str, Any], queue: dict[str, str] | None) -> processes.State:
     job, lives = start.get("slurm_job"), processes.is_alive(start, seconds(start.get("time")))
     if processes.is_job(job):
-        return "running" if queue is None and lives else processes.job_fate(job, queue)
+        return "running" if queue is None and lives else processes.job_state(job, queue)
     return "unknown" if lives is None else "running" if lives else "gone"
 
 

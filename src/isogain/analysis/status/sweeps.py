@@ -4,8 +4,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from isogain.record import finding, processes, sweep_points
-from isogain.record.last_step import Record, read
+from isogain.record import folder_walk, processes, sweep_points
+from isogain.record.run_progress import Record, read
 from isogain.record.run_status import Status
 from isogain.record.sweep_points import Plan
 
@@ -66,7 +66,7 @@ def find(folder: Path) -> list[Sweep]:
 
     Folders that hold no run at all are among the problems of the last.
     """
-    found = finding.find([folder])
+    found = folder_walk.find([folder])
     begun = {*found.folders, *found.again}
     sweeps = {path: _planned(path, plan, found, begun) for path, plan in found.plans.items()}
     loose = sweeps.get(folder) or Sweep(folder)
@@ -88,12 +88,12 @@ def find(folder: Path) -> list[Sweep]:
     return list(sweeps.values())
 
 
-def _planned(path: Path, plan: Plan | None, found: finding.Found, begun: set[Path]) -> Sweep:
+def _planned(path: Path, plan: Plan | None, found: folder_walk.Listing, begun: set[Path]) -> Sweep:
     """The sweep in a folder with sweep.json; of one that cannot be read, the runs that are there come later."""
     sweep = Sweep(path, plan)
     if plan is None:
         why = found.skipped.get(str(path / sweep_points.NAME), "")
-        reason = why.removeprefix(finding.UNCOUNTED)
+        reason = why.removeprefix(folder_walk.UNCOUNTED)
         sweep.problems.append(f"{sweep_points.NAME}: {reason}; told are those that left a folder")
         return sweep
     sweep.problems += plan.problems

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from isogain.record.attempts import Attempts, slurm_job
+from isogain.record.attempts_jsonl import Attempts, slurm_job
 
 
 @pytest.fixture(autouse=True)

@@ -1,18 +1,18 @@
-"""What `attempts.jsonl` says of a run without a summary."""
+"""How a run without a summary stands, by its `attempts.jsonl`."""
 
 import time
 from pathlib import Path
 
-from isogain.record.attempts_jsonl import read_events
-from isogain.record.last_step import seconds
+from isogain.record.attempts_jsonl import read_events, seconds
 from isogain.record.processes import is_alive, this_host
 from isogain.record.run_status import Status
 
 
 def unfinished_status(folder: Path) -> Status:
-    """running, lost or preempted; an attempt's end tells its own; unfinished where there is no telling from here.
+    """running, lost or preempted; the status that the last attempt wrote, if it ended; else unfinished.
 
-    A process on another machine cannot be seen: `python -m isogain.status` asks the cluster.
+    A process on another machine cannot be seen, so that its run is unfinished; `python -m isogain.status` asks the
+    cluster.
     """
     events, _ = read_events(folder)
     last = events[-1] if events else {}

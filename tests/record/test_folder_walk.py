@@ -6,7 +6,7 @@ import pytest
 from run_folders import write_run
 
 from isogain.analysis.status import survey
-from isogain.record.finding import DEPTH, find
+from isogain.record.folder_walk import DEPTH, find
 
 
 def sweep(folder, *names):

@@ -1,4 +1,4 @@
-"""How far a run has come by its own record; a file that is broken is a problem to tell, never an error."""
+"""How far a run has come, by the files in its folder; a damaged file is a problem to report, never an error."""
 
 import math
 import os
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from isogain.record.attempts_jsonl import read_events
-from isogain.record.attempts_jsonl import seconds as seconds
 from isogain.record.bounded import Damaged
 from isogain.record.summary_json import read_summary
 

@@ -1,4 +1,4 @@
-"""Where runs and sweeps are: the one walk through folders that everything which reads runs goes by."""
+"""Where runs and sweeps are: the one walk through folders, which every reader of runs uses."""
 
 import os
 from collections import deque
@@ -19,12 +19,12 @@ UNCOUNTED = "missing runs cannot be counted: "
 
 
 @dataclass
-class Found:
-    """What lies at or below the roots, in the order of names, numbers by their value.
+class Listing:
+    """The runs and sweeps at or below the roots, in the order of their names; numbers are ordered by value.
 
-    folders: of runs, each once. plans: a sweep's folder -> what its sweep.json lists, None where that cannot be read.
-    again: further paths of run folders -> their path in `folders`. skipped: a path -> why nothing is read from it.
-    empty: folders that hold no run, and nothing that is skipped.
+    folders: the run folders, each once. plans: a sweep's folder -> what its sweep.json lists, None where that cannot
+    be read. again: further paths of run folders -> their path in `folders`. skipped: a path -> the reason why nothing
+    is read from it. empty: folders that hold no run, and nothing that is skipped.
     """
 
     folders: list[Path] = field(default_factory=list)
@@ -45,12 +45,11 @@ class Found:
         }
 
 
-def find(roots: Sequence[Path]) -> Found:
-    """Every run folder at or below `roots`, but below a run's own; raises FileNotFoundError or NotADirectoryError for
-    a root.
+def find(roots: Sequence[Path]) -> Listing:
+    """Every run folder at or below `roots`; what lies inside a run folder is not searched.
 
-    A folder is looked into once, however many links lead there, under its own path if it has one below the roots. A
-    link to a folder above a root is not followed.
+    A folder is visited once, however many links lead there, under its own path if it has one below the roots. A
+    link to a folder above a root is not followed. Raises FileNotFoundError or NotADirectoryError for a root.
     """
     walk = _Walk(roots)
     for root in roots:
@@ -58,60 +57,60 @@ def find(roots: Sequence[Path]) -> Found:
             raise FileNotFoundError(f"{root}: no such folder")
         if not os.path.isdir(root):
             raise NotADirectoryError(f"{root}: not a folder")
-        walk.into(root, 0)
+        walk.visit(root, 0)
     walk.follow_links()
-    return walk.found
+    return walk.listing
 
 
 class _Walk:
     def __init__(self, roots: Sequence[Path]) -> None:
-        self.found = Found()
+        self.listing = Listing()
         self.seen: dict[tuple[int, int], Path] = {}
         self.runs: set[Path] = set()
         self.links: deque[tuple[Path, int]] = deque()
         tops = {os.path.realpath(root) for root in roots}
         self.above = {str(parent) for top in tops for parent in Path(top).parents}
 
-    def into(self, folder: Path, depth: int) -> bool:
-        """Look into a folder and below; whether there is anything to tell of it."""
+    def visit(self, folder: Path, depth: int) -> bool:
+        """Visit a folder and all below it; returns whether the listing mentions any of them."""
         try:
             stat = os.stat(folder)
             with os.scandir(folder) as scan:
                 entries = sorted(scan, key=lambda entry: _natural(entry.name))
         except OSError as error:
-            self.found.skipped[str(folder)] = f"cannot be read ({error.strerror})"
+            self.listing.skipped[str(folder)] = f"cannot be read ({error.strerror})"
             return True
         if (place := (stat.st_dev, stat.st_ino)) in self.seen:
             if (first := self.seen[place]) in self.runs and first != folder:
-                self.found.again[folder] = first
+                self.listing.again[folder] = first
             return True
         self.seen[place] = folder
-        return self._kind(folder, {entry.name for entry in entries}) or self._below(
+        return self._is_run(folder, {entry.name for entry in entries}) or self._visit_below(
             folder, entries, depth + 1
         )
 
     def follow_links(self) -> None:
-        """After everything else: what a link leads to may have a path of its own."""
+        """Visit the targets of links, last of all: a target may have a path of its own."""
         while self.links:
             path, depth = self.links.popleft()
             if os.path.realpath(path) in self.above:
-                self.found.skipped[str(path)] = "a link to a folder above; not followed"
-            elif not self.into(path, depth):
-                self.found.empty.append(path)
+                self.listing.skipped[str(path)] = "a link to a folder above; not followed"
+            elif not self.visit(path, depth):
+                self.listing.empty.append(path)
 
-    def _kind(self, folder: Path, names: set[str]) -> bool:
-        """Whether the folder is a run's, or what is left of one's; one of a sweep is noted."""
+    def _is_run(self, folder: Path, names: set[str]) -> bool:
+        """Whether the folder is a run's, or what is left of one; the plan of a sweep is listed."""
         if names & MARKS:
-            self.found.folders.append(folder)
+            self.listing.folders.append(folder)
             self.runs.add(folder)
             return True
         if names & TRACES:
             there = ", ".join(sorted(names & TRACES))
             reason = f"no config.yaml, only {there}: half a run, or none"
-            self.found.skipped[str(folder)] = reason
+            self.listing.skipped[str(folder)] = reason
             return True
         if sweep_points.NAME in names:
-            self.found.plans[folder] = self._plan(folder)
+            self.listing.plans[folder] = self._plan(folder)
         return False
 
     def _plan(self, folder: Path) -> Plan | None:
@@ -126,27 +125,27 @@ class _Walk:
         return plan
 
     def _skip_plan(self, folder: Path, why: str) -> None:
-        self.found.skipped[str(folder / sweep_points.NAME)] = why
+        self.listing.skipped[str(folder / sweep_points.NAME)] = why
 
-    def _below(self, folder: Path, entries: Sequence[os.DirEntry], depth: int) -> bool:
-        """Look into what lies in the folder, links later; whether it holds a run, a sweep, or what is skipped."""
-        known, empty, any_link = folder in self.found.plans, [], False
+    def _visit_below(self, folder: Path, entries: Sequence[os.DirEntry], depth: int) -> bool:
+        """Visit the folders in a folder, links later; returns whether it holds a run, a sweep, or what is skipped."""
+        known, empty, any_link = folder in self.listing.plans, [], False
         for entry in entries:
             if entry.name.startswith(".") or entry.name in NOT_RUNS or not _is_dir(entry):
                 continue
             path = folder / entry.name
             if depth > DEPTH or len(self.seen) > FOLDERS:
-                self.found.skipped[str(folder)] = "too many folders, or too deep; not looked into"
+                self.listing.skipped[str(folder)] = "too many folders, or too deep; not looked into"
                 return True
             if entry.is_symlink():
                 self.links.append((path, depth))
                 any_link = True
-            elif self.into(path, depth):
+            elif self.visit(path, depth):
                 known = True
             else:
                 empty.append(path)
         if known or any_link or depth == 1:
-            self.found.empty += empty
+            self.listing.empty += empty
         return known or any_link
 
 
