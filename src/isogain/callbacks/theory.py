@@ -6,6 +6,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
+from isogain.critical import predicted
 from isogain.learner import Learner
 from isogain.record.logger import Spectrum, record
 from isogain.theory.critical import Point
@@ -50,4 +51,4 @@ def prediction(learner: Learner, x: torch.Tensor) -> Prediction:
     if weights not in ENSEMBLES or not learner.as_drawn:
         return Prediction({})
     at = init.point(learner.net) if hasattr(init, "point") else Point(learner.init_gain)
-    return learner.net.predicted(at, weights, x.to(next(learner.net.parameters())))
+    return predicted(learner.net, at, weights, x.to(next(learner.net.parameters())))
