@@ -20,7 +20,8 @@ from torch.func import jacrev, vmap
 from torch.nn.functional import cross_entropy
 
 from isogain.data.mnist import SeqMNIST
-from isogain.diagnostics.jacobian import block, jacobian_spectra
+from isogain.diagnostics.blocks import block
+from isogain.diagnostics.jacobian import jacobian_spectra
 from isogain.init import orthogonal_
 from isogain.models.base import Network
 from isogain.models.lstm import LSTM

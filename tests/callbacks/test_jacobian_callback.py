@@ -15,7 +15,8 @@ from isogain.callbacks.jacobian import (
     spread,
     statistics,
 )
-from isogain.diagnostics.jacobian import ROUNDING, jacobian_spectra, jacobian_spectrum
+from isogain.diagnostics.jacobian import jacobian_spectra, jacobian_spectrum
+from isogain.diagnostics.plain_product import ROUNDING
 from isogain.optim import SGD
 
 KNOWN = np.array([[8.0, 2.0, 0.5], [4.0, 4.0, 1.0]])

@@ -14,6 +14,7 @@ from isogain.callbacks.theory import TheoryPrediction, prediction
 from isogain.data.mnist import hits
 from isogain.diagnostics.jacobian import jacobian_spectrum
 from isogain.init import gaussian_, orthogonal_
+from isogain.init.critical import drive
 from isogain.models.lstm import LSTM
 from isogain.models.mlp import MLP
 from isogain.models.rnn import RNN
@@ -53,7 +54,7 @@ def test_a_linear_network_needs_no_q_star():
 def test_an_rnn_is_predicted_under_the_variance_of_its_input():
     net = RNN(3, 4, hidden=6)
     found = predicted(net, partial(orthogonal_, gain=1.2))
-    assert found["q_star"] == pytest.approx(q_star("tanh", 1.2, 0, net.drive(Toy().x)))
+    assert found["q_star"] == pytest.approx(q_star("tanh", 1.2, 0, drive(net, Toy().x)))
     assert found.keys() == {"q_star", "chi", "xi_c", "mean_square", "variance"}
 
 
@@ -78,7 +79,7 @@ def test_a_wide_rnn_has_the_predicted_moments_on_its_way_from_h_0_to_q_star(init
 def test_an_lstm_is_predicted_for_one_step_alone():
     net = LSTM(3, 4, hidden=6, forget_bias=2.0)
     found = predicted(net, partial(gaussian_, gain=1.2))
-    step = lstm_step(1.2, 2.0, net.drive(Toy().x), 5, "gaussian")
+    step = lstm_step(1.2, 2.0, drive(net, Toy().x), 5, "gaussian")
     assert found == pytest.approx({"chi": step.mean})
 
 

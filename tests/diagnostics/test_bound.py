@@ -5,6 +5,7 @@ from torch import nn
 
 from isogain.diagnostics.bound import fisher_bound
 from isogain.diagnostics.fisher import fisher_eigenvalues
+from isogain.diagnostics.preactivations import preactivations
 from isogain.init import gaussian_, orthogonal_
 from isogain.models.lstm import LSTM
 from isogain.models.mlp import MLP
@@ -32,7 +33,10 @@ def terms(net, x, loss):
     sigmas, hessians = [], []
     for example in x:
         h = net.start(example[None])
-        z = [net.input(example.flatten()), *(z[0, 0] for z in net.preactivations(h, example[None]))]
+        z = [
+            net.input(example.flatten()),
+            *(z[0, 0] for z in preactivations(net, h, example[None])),
+        ]
 
         def end(z, layer):
             for w, b in zip(net.kernel[layer:], net.bias[layer:], strict=True):

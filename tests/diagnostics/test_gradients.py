@@ -9,6 +9,7 @@ from isogain.diagnostics.gradients import (
     gradient_ratios,
     signal_gradient_norms,
 )
+from isogain.diagnostics.kernel_labels import kernel_labels
 from isogain.init import orthogonal_
 from isogain.models.lstm import LSTM
 from isogain.models.mlp import MLP
@@ -34,7 +35,7 @@ def test_every_matrix_of_a_kernel_has_its_own_norm(build):
     for module, name in net.kernels():
         w = getattr(module, name)
         gradients = w.grad.reshape(-1, *w.shape[-2:]).numpy()
-        for label, gradient in zip(net.labels(name, w), gradients, strict=True):
+        for label, gradient in zip(kernel_labels(net, name, w), gradients, strict=True):
             same(norms[label], np.sqrt((gradient**2).sum()).item())
 
 

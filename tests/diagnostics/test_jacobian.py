@@ -9,17 +9,17 @@ from cases import randn, same, small
 from torch import nn
 
 from isogain.data.mnist import SeqMNIST
+from isogain.diagnostics import blocks, plain_product
 from isogain.diagnostics.jacobian import (
-    ROUNDING,
     factor_spectra,
     input_norms,
     jacobian,
     jacobian_spectra,
     jacobian_spectrum,
-    least_condition,
 )
+from isogain.diagnostics.plain_product import ROUNDING, least_condition
+from isogain.diagnostics.step import pull_, pull_input
 from isogain.init import orthogonal_
-from isogain.models.base import Network
 from isogain.models.lstm import LSTM
 from isogain.models.mlp import MLP
 from isogain.models.rnn import RNN
@@ -49,6 +49,11 @@ def brute_force(net, x):
     return torch.stack(found).detach()
 
 
+def by_autograd(function):
+    """What a network without a formula of its own is given."""
+    return function.dispatch(object)
+
+
 def linear(depth, hidden=6, **options):
     return small(MLP, depth=depth, hidden=hidden, activation="linear", **options)
 
@@ -70,7 +75,7 @@ def test_the_spectrum_is_the_log_of_numpys_singular_values(build):
 
 @pytest.mark.parametrize("examples", [1, 4, 5, 11])
 def test_any_number_of_examples_is_measured_one_by_one(examples, monkeypatch):
-    monkeypatch.setitem(jacobian.__globals__, "ENTRIES", 1)  # so that FEWEST = 4 at once
+    monkeypatch.setattr(blocks, "ENTRIES", 1)  # so that FEWEST = 4 at once
     net, x = small(RNN), randn(examples, 5, 3)
     same(jacobian(net, x), brute_force(net, x))
 
@@ -184,7 +189,7 @@ def exact_logs(net, x, start=0):
         for example in range(len(x)):
             product = mpmath.eye(hs[0].shape[-1])
             for step in range(start, len(hs) - 1):
-                factor = net.pull_(eye.clone(), step, hs, x)[example]
+                factor = pull_(net, eye.clone(), step, hs, x)[example]
                 product = mpmath.matrix(factor.tolist()) * product
             s = mpmath.svd_r(product, compute_uv=False)
             found.append([float(mpmath.log(value)) for value in s])
@@ -259,14 +264,14 @@ def test_the_condition_is_at_least_its_bound(n):
 
 def test_the_plain_product_stops_where_every_example_is_lost_already(monkeypatch):
     net, x = wild("rnn", 320), torch.randn(2, 320, 3)
-    steps, pull = [], RNN.pull_
+    steps = []
 
-    def counted(self, rows, step, hs, x):
+    def counted(net, rows, step, hs, x):
         if rows.dtype == torch.float32:
             steps.append(step)
-        return pull(self, rows, step, hs, x)
+        return pull_(net, rows, step, hs, x)
 
-    monkeypatch.setattr(RNN, "pull_", counted)
+    monkeypatch.setattr(plain_product, "pull_", counted)
     assert jacobian_spectra(net, x, [319, 0]).exact.tolist() == [[False, True], [False, True]]
     assert len(steps) <= 320 // 8
 
@@ -297,22 +302,17 @@ def test_the_jacobian_from_a_later_start_is_that_of_the_remaining_network(build)
 
 @networks
 def test_every_step_is_pulled_as_by_autograd(build):
-    """Network.pull_ and pull_input are the definitions; a network's own are only faster."""
+    """The definition is by autograd; what is registered for a network's type is only faster."""
     net, x = build(), randn(3, 5, 3)
     hs = [h.detach() for h in net.trajectory(net.start(x), x)]
     rows = randn(3, 7, hs[0].shape[-1])
     for step in range(len(hs) - 1):
-        pulled = net.pull_(rows.clone(), step, hs, x)
-        same(pulled, Network.pull_(net, rows.clone(), step, hs, x))
+        pulled = pull_(net, rows.clone(), step, hs, x)
+        same(pulled, by_autograd(pull_)(net, rows.clone(), step, hs, x))
         if net.sequential:
-            same(net.pull_input(rows, step, hs, x), Network.pull_input(net, rows, step, hs, x))
-
-
-def test_a_network_without_a_formula_is_measured_too():
-    net, x = small(MLP, depth=3), randn(2, 5, 3)
-    expected = jacobian_spectrum(net, x)
-    net.pull_ = lambda *args: Network.pull_(net, *args)
-    same(jacobian_spectrum(net, x), expected)
+            same(
+                pull_input(net, rows, step, hs, x), by_autograd(pull_input)(net, rows, step, hs, x)
+            )
 
 
 def test_the_jacobian_of_an_lstm_is_that_of_torchs():
@@ -379,7 +379,7 @@ def test_the_factors_have_the_singular_values_of_every_step(build):
     eye = torch.eye(hs[0].shape[-1], dtype=torch.float64).expand(2, -1, -1)
     found = factor_spectra(net, x, steps)
     for step in steps:
-        s = torch.linalg.svdvals(Network.pull_(net, eye.clone(), step, hs, x))
+        s = torch.linalg.svdvals(by_autograd(pull_)(net, eye.clone(), step, hs, x))
         torch.testing.assert_close(found[:, step].exp(), s, rtol=1e-9, atol=1e-13)
 
 

@@ -9,6 +9,7 @@ import torch
 from cases import networks, randn, same, small
 from torch import nn
 
+from isogain.diagnostics.preactivations import preactivations, relative_slope
 from isogain.diagnostics.signals import Signals, anderson_darling, correlations, kurtosis, signals
 from isogain.init import gaussian_, orthogonal_
 from isogain.models.lstm import LSTM
@@ -90,10 +91,10 @@ def test_the_kurtosis_of_known_distributions():
 @pytest.mark.parametrize("build", networks())
 def test_every_field_is_its_definition_layer_by_layer(build):
     net, x = build(), randn(B, 5, 3)
-    zs = [z.detach() for z in net.preactivations(net.start(x), x)]
+    zs = [z.detach() for z in preactivations(net, net.start(x), x)]
     found = signals(net, x)
     for step, z in enumerate(zs):
-        slope, a2 = net.relative_slope(z).detach().numpy(), anderson_darling(z)
+        slope, a2 = relative_slope(net, z).detach().numpy(), anderson_darling(z)
         for g, units in enumerate(z.unbind(1)):
             a = units.numpy()
             cosine = [
@@ -146,7 +147,7 @@ def test_the_linear_regime_of_piecewise_linear_units_is_where_their_slope_is_1()
     x = randn(B, 5, 3)
     for phi, inside in [("relu", lambda z: z > 0), ("hardtanh", lambda z: z.abs() < 1)]:
         net = small(MLP, depth=2, activation=phi)
-        expected = [inside(z).double().mean((0, 2)) for z in net.preactivations(net.start(x), x)]
+        expected = [inside(z).double().mean((0, 2)) for z in preactivations(net, net.start(x), x)]
         same(signals(net, x).linear, torch.stack(expected))
 
 

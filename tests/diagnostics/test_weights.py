@@ -4,6 +4,7 @@ import torch
 from cases import Kernel, networks, randn, same
 from torch import nn
 
+from isogain.diagnostics.kernel_labels import kernel_labels, named_kernels
 from isogain.diagnostics.weights import kernel_gaps, kernel_shapes, kernel_spectra
 from isogain.init import orthogonal_
 from isogain.linalg import polar
@@ -52,18 +53,18 @@ def gaps(w, gain):
 def test_the_gap_is_the_root_mean_square_of_s2_over_g2_minus_1(build):
     net, expected = build(), {}
     gains = [1.3 + i for i, _ in enumerate(net.kernels())]
-    for (name, w), gain in zip(net.named_kernels(), gains, strict=True):
-        expected |= zip(net.labels(name, w), gaps(w, gain), strict=True)
+    for (name, w), gain in zip(named_kernels(net), gains, strict=True):
+        expected |= zip(kernel_labels(net, name, w), gaps(w, gain), strict=True)
     same(kernel_gaps(net, gains), expected)
 
 
 @pytest.mark.parametrize("build", networks())
 def test_where_each_matrix_has_a_gain_its_gap_is_measured_against_its_own(build):
     net, gains, expected = build(), [], {}
-    for name, w in net.named_kernels():
+    for name, w in named_kernels(net):
         gain = torch.rand(*w.shape[:-2], 1, 1) + 0.5  # float32, as it is learned
         gains.append(gain)
-        expected |= zip(net.labels(name, w), gaps(w, gain.double().numpy()), strict=True)
+        expected |= zip(kernel_labels(net, name, w), gaps(w, gain.double().numpy()), strict=True)
     same(kernel_gaps(net, gains), expected)
 
 

@@ -11,7 +11,7 @@ from isogain.config.check import parts, resolved
 from isogain.config.errors import ConfigError
 from isogain.diagnostics.jacobian import jacobian_spectrum
 from isogain.diagnostics.signals import signals
-from isogain.init.critical import BASES, Critical, point
+from isogain.init.critical import BASES, Critical, drive, point, predicted
 from isogain.models.lstm import LSTM
 from isogain.models.mlp import MLP
 from isogain.models.rnn import RNN
@@ -77,7 +77,7 @@ def test_a_critical_rnn_settles_at_q_star_under_its_input():
     at = critical(net, x, q_star=0.5)
     total = meanfield.critical("tanh", 0.5)[1]
     assert at.drive == pytest.approx(total**2) and at.sigma_b == 0
-    assert net.drive(x) == pytest.approx(at.drive)
+    assert drive(net, x) == pytest.approx(at.drive)
     q = signals(net, x).q[30:].mean(0)
     assert q.tolist() == pytest.approx([0.5, 0.5], rel=0.1)
 
@@ -94,7 +94,7 @@ def test_a_step_of_a_critical_lstm_has_a_mean_squared_singular_value_of_1(base):
     net = LSTM(50, 2, hidden=300, forget_bias=2.0).double()
     x = randn(2, 24, 50)
     at = critical(net, x, q_star=0.1, base=base)
-    assert net.drive(x) == pytest.approx(0.1)
+    assert drive(net, x) == pytest.approx(0.1)
     assert net.input[0].bias[300:600].tolist() == [2.0] * 300  # forget bias
     state = net.trajectory(net.start(x), x[:, :-1])[-1]
     net.start = lambda x: state
@@ -165,14 +165,14 @@ def test_prediction_and_measurement_of_a_wide_critical_mlp_agree(base):
     x = randn(4, 30)
     x = x / x.norm(dim=1, keepdim=True)  # one length: theory knows one q*
     at = critical(net, x, q_star=q, base=base)
-    predicted, law = net.predicted(at, base, x)
-    assert predicted["q_star"] == pytest.approx(q) and predicted["chi"] == pytest.approx(1)
-    assert predicted["mean_square"] == pytest.approx(1) and "xi_c" not in predicted  # infinite
+    numbers, law = predicted(net, at, base, x)
+    assert numbers["q_star"] == pytest.approx(q) and numbers["chi"] == pytest.approx(1)
+    assert numbers["mean_square"] == pytest.approx(1) and "xi_c" not in numbers  # infinite
     s = jacobian_spectrum(net, x).exp()
     error = math.sqrt(depth / 400)  # corrections of finite width
     assert s.square().mean().item() == pytest.approx(1, abs=error)
-    assert s.square().var().item() == pytest.approx(predicted["variance"], rel=3 * error)
-    assert s.amax(1).mean().item() == pytest.approx(predicted["s_max"], rel=error)
+    assert s.square().var().item() == pytest.approx(numbers["variance"], rel=3 * error)
+    assert s.amax(1).mean().item() == pytest.approx(numbers["s_max"], rel=error)
     grid, weight = law.grid()
     below = (law.density(grid) * weight)[grid < 0.5].sum().item()
     assert (s < 0.5).double().mean().item() == pytest.approx(below, abs=error / 2)

@@ -3,6 +3,7 @@ import torch
 from cases import matrices, randn, same, small
 from torch import nn
 
+from isogain.diagnostics.kernel_labels import kernel_labels
 from isogain.init import orthogonal_
 from isogain.models.lstm import LSTM
 
@@ -63,6 +64,6 @@ def test_its_gates_are_separate_orthogonal_matrices():
 
 def test_its_labels_name_layer_and_gate_in_torchs_order():
     net = small(LSTM, depth=2)
-    assert net.labels("recurrent", net.recurrent) == [
+    assert kernel_labels(net, "recurrent", net.recurrent) == [
         f"recurrent/{layer}/{gate}" for layer in ("000", "001") for gate in "ifgo"
     ]

@@ -3,6 +3,7 @@ import torch
 from cases import randn, same, small
 from torch import nn
 
+from isogain.diagnostics.kernel_labels import kernel_labels
 from isogain.models.mlp import MLP
 
 TORCH = {"linear": nn.Identity, "tanh": nn.Tanh, "relu": nn.ReLU, "hardtanh": nn.Hardtanh}
@@ -65,4 +66,4 @@ def test_it_starts_with_gaussian_kernels_and_without_hidden_biases():
 
 def test_its_labels_count_the_layers():
     net = small(MLP, depth=3)
-    assert net.labels("kernel", net.kernel) == ["kernel/000", "kernel/001", "kernel/002"]
+    assert kernel_labels(net, "kernel", net.kernel) == ["kernel/000", "kernel/001", "kernel/002"]

@@ -7,6 +7,8 @@ import torch
 from cases import networks, parts, randn, same, small
 
 from isogain.activations import ACTIVATIONS
+from isogain.diagnostics.kernel_labels import kernel_labels
+from isogain.diagnostics.preactivations import preactivations, relative_slope
 from isogain.models.lstm import LSTM
 
 RECURRENT = [case for case in networks() if case.values[0].args[0].func.sequential]
@@ -95,19 +97,19 @@ def elementwise(net, z):
 @pytest.mark.parametrize("build", networks())
 def test_every_state_follows_from_its_preactivations(build):
     net, x = build(), randn(3, 5, 3)
-    hs, zs = net.trajectory(net.start(x), x), net.preactivations(net.start(x), x)
+    hs, zs = net.trajectory(net.start(x), x), preactivations(net, net.start(x), x)
     same([state_after(net, h, z) for h, z in zip(hs[:-1], zs, strict=True)], hs[1:])
 
 
 @pytest.mark.parametrize("build", networks())
 def test_the_relative_slope_is_the_derivative_over_its_largest_value(build):
     net, x = build(), randn(3, 5, 3)
-    z = net.preactivations(net.start(x), x)[-1].detach().requires_grad_()
+    z = preactivations(net, net.start(x), x)[-1].detach().requires_grad_()
     grid = torch.linspace(-5, 5, 2001, dtype=torch.float64)[:, None, None].expand(-1, *z.shape[1:])
     dense = grid.contiguous().requires_grad_()
     derivative, all_ = (torch.autograd.grad(elementwise(net, s).sum(), s)[0] for s in (z, dense))
     torch.testing.assert_close(
-        net.relative_slope(z), derivative / all_.amax(0), rtol=1e-6, atol=1e-9
+        relative_slope(net, z), derivative / all_.amax(0), rtol=1e-6, atol=1e-9
     )
 
 
@@ -140,7 +142,7 @@ def test_every_matrix_has_a_label_of_its_own(build):
     net = build()
     for module, name in net.kernels():
         w = getattr(module, name)
-        labels = net.labels(name, w)
+        labels = kernel_labels(net, name, w)
         assert len(set(labels)) == len(labels) == w[..., 0, 0].numel()
 
 

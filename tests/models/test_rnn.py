@@ -6,6 +6,7 @@ from cases import activations, randn, same, small
 from torch import nn
 
 from isogain.activations import ACTIVATIONS
+from isogain.diagnostics.kernel_labels import kernel_labels
 from isogain.models.recurrence import Recurrence
 from isogain.models.rnn import RNN
 
@@ -157,7 +158,7 @@ def test_modrelu_alone_has_a_bias_for_its_threshold():
 
 def test_its_labels_count_the_layers():
     net = small(RNN, depth=2)
-    assert net.labels("recurrent", net.recurrent) == ["recurrent/000", "recurrent/001"]
+    assert kernel_labels(net, "recurrent", net.recurrent) == ["recurrent/000", "recurrent/001"]
 
 
 @pytest.mark.parametrize("z", [0.5, 3.0, 3.8, 6.0])

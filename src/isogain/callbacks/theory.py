@@ -4,6 +4,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
+from isogain.init.critical import predicted
 from isogain.init.initialiser import NetworkInitialiser
 from isogain.record.logger import Spectrum, record
 from isogain.theory.critical_point import Point
@@ -49,4 +50,4 @@ def prediction(learner: Learner, x: torch.Tensor) -> Prediction:
         return Prediction({})
     of_network = isinstance(init, NetworkInitialiser)
     at = init.point(learner.net) if of_network else Point(init.gain)
-    return learner.net.predicted(at, init.ensemble, x.to(next(learner.net.parameters())))
+    return predicted(learner.net, at, init.ensemble, x.to(next(learner.net.parameters())))

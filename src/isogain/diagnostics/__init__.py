@@ -9,13 +9,13 @@ from isogain.diagnostics.gradients import (
     signal_gradient_norms,
 )
 from isogain.diagnostics.jacobian import (
-    Spectra,
     factor_spectra,
     input_norms,
     jacobian,
     jacobian_spectra,
     jacobian_spectrum,
 )
+from isogain.diagnostics.plain_product import Spectra
 from isogain.diagnostics.signals import Signals, correlations, signals
 from isogain.diagnostics.weights import kernel_gaps, kernel_shapes, kernel_spectra
 

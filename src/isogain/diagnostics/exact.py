@@ -10,6 +10,7 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
+from isogain.diagnostics.step import pull_, scaled_factors
 from isogain.linalg.graded import PROBES, Factor, Graded, probes, rotation
 from isogain.linalg.graded_double import GradedDouble
 from isogain.linalg.per_core import each
@@ -148,7 +149,7 @@ def _absorb(
         mine[: product.frame.shape[1]] = product.frame.mT
         mine[most:] = (product.frame @ probes(product.frame)).mT
     for step in steps:
-        net.pull_(rows, step, hs, x)
+        pull_(net, rows, step, hs, x)
     for i, product in enumerate(products):
         b, probed = rows[i, : product.frame.shape[1]].mT.cpu(), rows[i, most:].mT.cpu()
         product.absorb(b, probed, len(steps), partial(_factors, net, steps, hs, x, i))
@@ -161,7 +162,7 @@ def _factors(
     one = slice(example, example + 1)
     hs, x = [h[one] for h in hs], x[one]
     for step in steps:
-        for s, a in reversed(net.scaled_factors(step, hs, x)):
+        for s, a in reversed(scaled_factors(net, step, hs, x)):
             yield s[0].cpu(), a if a is None else a.view(a.shape[-2:]).mT.cpu()
 
 

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from isogain.diagnostics.exact import exact_logs
-from isogain.diagnostics.jacobian import TOLERANCE, precise
+from isogain.diagnostics.plain_product import TOLERANCE
+from isogain.diagnostics.precision import precise
 from isogain.diagnostics.pulled import pull_scaled_
+from isogain.diagnostics.step import push as push_step
 from isogain.models.base import Network
 
 SPENT = 1e-10  # of a vector's length: what is left of it inside a subspace is rounding
@@ -38,7 +40,7 @@ def _krylov(net: Network, hs: list[Tensor], x: Tensor, steps: int) -> Tensor:
 
     def push(v: Tensor) -> Tensor:
         for step in range(last):
-            v = _unit(net.push(v, step, hs, x))
+            v = _unit(push_step(net, v, step, hs, x))
         return v
 
     def pull(u: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from isogain.diagnostics.jacobian import precise
+from isogain.diagnostics.kernel_labels import kernel_labels, named_kernels
+from isogain.diagnostics.precision import precise
 from isogain.diagnostics.pulled import pull_scaled_, rescale_
 from isogain.linalg.half import working_type
 from isogain.models.base import Network
@@ -79,11 +80,11 @@ def _examples(out: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
 
 def _labelled(net: Network) -> Iterator[tuple[list[str], Tensor]]:
     """The parameters that have a gradient, and one label a matrix (kernels) or one."""
-    kernels = {id(w): name for name, w in net.named_kernels()}
+    kernels = {id(w): name for name, w in named_kernels(net)}
     for name, p in net.named_parameters():
         if p.grad is not None:
             name_ = kernels.get(id(p))
-            yield (net.labels(name_, p) if name_ else [name.replace(".", "/")]), p
+            yield (kernel_labels(net, name_, p) if name_ else [name.replace(".", "/")]), p
 
 
 def _norms(labelled: Iterator[tuple[list[str], Tensor]]) -> dict[str, float]:

@@ -8,9 +8,15 @@ import math
 import torch
 from torch import Tensor
 
+from isogain.diagnostics.step import (
+    Scaled,
+    pull_,
+    pull_input,
+    scaled_factors,
+    scaled_input_factors,
+)
 from isogain.linalg.double_double import power_of_two
 from isogain.models.base import Network
-from isogain.models.factors import Scaled
 
 SMALL = 1e-250  # a largest entry below it, of rows of size 1, may be what underflow has left
 
@@ -23,10 +29,10 @@ def pull_scaled_(
     Where slopes leave the range of float64 their logarithms are added to c: zero is left of what is zero.
     """
     before = rows.clone()
-    largest = net.pull_(rows, step, hs, x).abs().amax((1, 2))
+    largest = pull_(net, rows, step, hs, x).abs().amax((1, 2))
     for i in (largest < SMALL).nonzero().flatten().tolist():
         one = slice(i, i + 1)
-        factors = net.scaled_factors(step, [h[one] for h in hs], x[one])
+        factors = scaled_factors(net, step, [h[one] for h in hs], x[one])
         rows[one], scale[one] = _through(factors, before[one], scale[one])
     return rescale_(rows, scale)
 
@@ -35,10 +41,10 @@ def pull_input_scaled(
     net: Network, rows: Tensor, scale: Tensor, step: int, hs: list[Tensor], x: Tensor
 ) -> tuple[Tensor, Tensor]:
     """eᶜ R ∂h_{l+1}/∂x_{l+1} as rows (B, m, D) and c (B, 1, 1), R kept."""
-    found, scale = net.pull_input(rows, step, hs, x), scale.clone()
+    found, scale = pull_input(net, rows, step, hs, x), scale.clone()
     for i in (found.abs().amax((1, 2)) < SMALL).nonzero().flatten().tolist():
         one = slice(i, i + 1)
-        factors = net.scaled_input_factors(step, [h[one] for h in hs], x[one])
+        factors = scaled_input_factors(net, step, [h[one] for h in hs], x[one])
         found[one], scale[one] = _through(factors, rows[one], scale[one])
     return found, scale
 
@@ -64,3 +70,8 @@ def rescale_(rows: Tensor, scale: Tensor) -> Tensor:
     exponent = rows.abs().amax((1, 2), keepdim=True).frexp().exponent.clamp(-most, most)
     rows.mul_(power_of_two(-exponent).to(rows.dtype))  # ldexp of many is slow
     return scale + exponent.double() * math.log(2)
+
+
+def no_scale(h: Tensor) -> Tensor:
+    """The logarithm of rows that have no scale apart, 0 for every example; (B, 1, 1)."""
+    return torch.zeros(len(h), 1, 1, dtype=torch.float64, device=h.device)

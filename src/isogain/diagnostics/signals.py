@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.parametrize import cached
 
+from isogain.diagnostics.preactivations import preactivations, relative_slope
 from isogain.diagnostics.precision import at_least_single
 from isogain.models.base import Network
 
@@ -30,7 +31,7 @@ class Signals:
     rejected     the fraction of examples with A*² above its 5 % point: 0.05 where units are Gaussian
     correlation  c_l = z·z'/‖z‖‖z'‖ of an example and the next one in the batch
     linear       the fraction of units with φ' at least 0.9 of its largest value
-    dead         the fraction of units with φ' below 0.001 of it for all examples
+    dead         the fraction of units with φ' below 0.001 of it for all examples; both NaN where φ is not known
     """
 
     mean: Tensor
@@ -48,8 +49,8 @@ def signals(net: Network, x: Tensor) -> Signals:
     """Statistics of z_1 … z_L on the inputs x."""
     net, x = at_least_single(net, x)
     with cached():
-        zs = net.preactivations(net.start(x), x)
-        rows = [_of_step(z.double(), net.relative_slope(z)) for z in zs]
+        zs = preactivations(net, net.start(x), x)
+        rows = [_of_step(z.double(), relative_slope(net, z)) for z in zs]
     return Signals(*(torch.stack(column) for column in zip(*rows, strict=True)))
 
 
@@ -61,7 +62,7 @@ def correlations(net: Network, x: Tensor, other: Tensor) -> Tensor:
     """
     (net, x), other = at_least_single(net, x), at_least_single(net, other)[1]
     with cached():
-        pairs = [net.preactivations(net.start(inputs), inputs) for inputs in (x, other)]
+        pairs = [preactivations(net, net.start(inputs), inputs) for inputs in (x, other)]
     return torch.stack([_cosine(z.double(), w.double()).mT for z, w in zip(*pairs, strict=True)])
 
 
@@ -99,6 +100,8 @@ def _of_step(z: Tensor, slope: Tensor) -> list[Tensor]:
         _cosine(z, z.roll(-1, 0)),
     ]
     linear, dead = (slope >= LINEAR).double(), (slope < DEAD).all(0).double()
+    unknown = slope.isnan()
+    linear[unknown], dead[unknown.any(0)] = torch.nan, torch.nan
     return [*(value.mean(0) for value in by_example), linear.mean((0, 2)), dead.mean(1)]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from isogain.diagnostics.kernel_labels import kernel_labels, named_kernels
 from isogain.linalg import orthogonality_gap
 from isogain.linalg.per_core import singular_values
 from isogain.models.base import Network
@@ -15,7 +16,7 @@ def kernel_spectra(net: Network) -> dict[str, Tensor]:
     """Singular values of every kernel, in float64; name -> (matrices, min(n, k)), descending."""
     return {
         name: singular_values(w.double().reshape(-1, *w.shape[-2:]))
-        for name, w in net.named_kernels()
+        for name, w in named_kernels(net)
     }
 
 
@@ -26,9 +27,9 @@ def kernel_gaps(net: Network, gains: Sequence[float | Tensor]) -> dict[str, floa
     One gain a kernel, a number or (..., 1, 1): one a matrix.
     """
     gaps: dict[str, float] = {}
-    for (name, w), gain in zip(net.named_kernels(), gains, strict=True):
+    for (name, w), gain in zip(named_kernels(net), gains, strict=True):
         found = orthogonality_gap(w.double(), gain.double() if isinstance(gain, Tensor) else gain)
-        gaps |= zip(net.labels(name, w), found.flatten().tolist(), strict=True)
+        gaps |= zip(kernel_labels(net, name, w), found.flatten().tolist(), strict=True)
     return gaps
 
 
@@ -44,11 +45,13 @@ def kernel_shapes(
     """
     found: dict[str, dict[str, float]] = {}
     spectra = kernel_spectra(net) if spectra is None else spectra
-    for (name, w), gain in zip(net.named_kernels(), gains, strict=True):
+    for (name, w), gain in zip(named_kernels(net), gains, strict=True):
         s = spectra[name]
         g = gain.double().reshape(-1, 1) if isinstance(gain, Tensor) else gain
         distances = (s - g).norm(dim=-1).tolist()
         ranks = torch.special.entr(s / s.sum(-1, keepdim=True)).sum(-1).exp().tolist()
-        for label, distance, rank in zip(net.labels(name, w), distances, ranks, strict=True):
+        for label, distance, rank in zip(
+            kernel_labels(net, name, w), distances, ranks, strict=True
+        ):
             found[label] = {"distance": distance, "effective_rank": rank}
     return found

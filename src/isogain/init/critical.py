@@ -1,18 +1,22 @@
 """`init=critical`: a whole network on the critical line of mean-field theory, kernels, biases and input."""
 
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from isogain.config.errors import ConfigError, refusal
 from isogain.init import gaussian_, orthogonal_
-from isogain.models.base import Network
 from isogain.theory.critical_point import Point
+from isogain.theory.network import mean_field
+from isogain.theory.prediction import Prediction
 from isogain.theory.spectrum import Weights
+
+if TYPE_CHECKING:  # a type alone: models are on a higher floor
+    from isogain.models.base import Network
 
 BASES = {"orthogonal": orthogonal_, "gaussian": gaussian_}
 
@@ -20,7 +24,7 @@ BASES = {"orthogonal": orthogonal_, "gaussian": gaussian_}
 class Critical:
     """Kernels from `base` at the gain σ_w with χ = 1, biases N(0, σ_b²), the input's weights scaled to q*.
 
-    `gain` is the σ_w that the network's `critical` finds from `q_star` or `sigma_w`; any other is refused. With
+    `gain` is the σ_w that the network's `mean_field` finds from `q_star` or `sigma_w`; any other is refused. With
     `normalise_input` the input's weights are from `base` too, times one number such that E[(U x)²] over units and
     the probe's examples is `drive`: an MLP's Ux + a has variance q*, and so has every pre-activation after it.
     Otherwise they stay as the network drew them. Pennington, Schoenholz and Ganguli 2017; Sokół and Park 2018.
@@ -43,7 +47,7 @@ class Critical:
     def __call__(self, w: Tensor) -> Tensor:
         return BASES[self.ensemble](w, self.gain)
 
-    def point(self, net: Network) -> Point:
+    def point(self, net: "Network") -> Point:
         """Where `net` is to be; raises ValueError unless `gain` is its σ_w, and ConfigError where there is none."""
         at = point(net, **self.asked)
         if abs(self.gain / at.sigma_w - 1) > 1e-6:
@@ -52,19 +56,19 @@ class Critical:
         return at
 
     @torch.no_grad()
-    def finish_(self, net: Network, x: Tensor) -> None:
+    def finish_(self, net: "Network", x: Tensor) -> None:
         """Biases, and on the inputs x the scale of the input's weights; the kernels are set."""
         at, x = self.point(net), x.to(next(net.parameters()))  # not yet on the data's device
-        for bias in net.biases():
+        for bias in biases(net):
             bias.normal_(0, at.sigma_b)
         if at.drive is not None:
-            for entry, signals in net.entries(x):
+            for entry, signals in entries(net, x):
                 u = BASES[self.ensemble](entry.weight)
                 u.mul_((at.drive / linear(signals, u).square().mean()).sqrt())
 
 
 def point(
-    net: Network,
+    net: "Network",
     q_star: float | None,
     sigma_w: float | None,
     base: Weights,
@@ -74,12 +78,15 @@ def point(
     try:
         if q_star is not None and sigma_w is not None:
             raise ValueError("q_star and sigma_w each give the other: set one of them")
-        return net.critical(q_star, sigma_w, normalise_input, base)
+        theory = mean_field(net)
+        if theory is None:
+            raise ValueError(f"there is no mean-field theory of {type(net).__name__}")
+        return theory.critical(q_star, sigma_w, normalise_input, base)
     except (ValueError, OverflowError) as error:
         raise ConfigError(f"init=critical: {error}") from None
 
 
-def gain(model: Callable[..., Network], **asked: Any) -> float:
+def gain(model: Callable[..., "Network"], **asked: Any) -> float:
     """σ_w of a model that is yet to be built."""
     with torch.device("meta"):
         try:
@@ -88,3 +95,41 @@ def gain(model: Callable[..., Network], **asked: Any) -> float:
             options = inspect.signature(getattr(model, "func", model)).parameters
             raise ConfigError(refusal("model", error, options)) from None
     return point(net, **asked).sigma_w
+
+
+def predicted(net: "Network", at: Point, weights: Weights, x: Tensor) -> Prediction:
+    """What theory says of this network at initialisation and on the inputs x; nothing where there is no theory."""
+    theory = mean_field(net)
+    return (
+        Prediction({}) if theory is None else theory.predicted(at, weights, lambda: _drives(net, x))
+    )
+
+
+def drive(net: "Network", x: Tensor) -> float:
+    """E[(U x)²] over units and the inputs x: what the first of `entries` adds to a pre-activation's variance."""
+    return _drives(net, x).square().mean().item()
+
+
+def biases(net: "Network") -> list[Tensor]:
+    """The biases that mean-field theory draws: those of hidden units, but for an LSTM's, whose gates differ."""
+    if net.gates:
+        return []
+    return [layer.bias for layer in net.input] if net.sequential else [net.input.bias, net.bias]
+
+
+def entries(net: "Network", x: Tensor) -> Iterator[tuple[nn.Linear, Tensor]]:
+    """The maps that are no kernels on the way to hidden units, each with all that it reads on the inputs x,
+    (..., k), computed when it is asked for: a map may be changed before the next is taken.
+    """
+    if not net.sequential:
+        yield net.input, x.flatten(1)
+        return
+    for layer, entry in enumerate(net.input):
+        uses = [[m for m in maps if m.inputs] for maps, _ in net.steps(net.start(x), x)]
+        yield entry, torch.stack([maps[layer].inputs[0] for maps in uses])
+
+
+def _drives(net: "Network", x: Tensor) -> Tensor:
+    """U x of the first of `entries`, (..., N)."""
+    entry, signals = next(entries(net, x))
+    return linear(signals, entry.weight)

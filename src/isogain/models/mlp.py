@@ -9,11 +9,7 @@ from torch import Tensor, nn
 from isogain.activations import ACTIVATIONS
 from isogain.init import gaussian_
 from isogain.models.base import Affine, Network
-from isogain.models.factors import Scaled, once, resolved
-from isogain.theory import critical_point, prediction
-from isogain.theory.critical_point import Point
-from isogain.theory.prediction import Prediction
-from isogain.theory.spectrum import Weights
+from isogain.theory.network import LayersTheory, mean_field
 
 
 class MLP(Network):
@@ -53,51 +49,13 @@ class MLP(Network):
             h = self.phi(z)
             yield [Affine((before,), z)], h
 
-    @torch.no_grad()
-    def pull_(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
-        derivative = ACTIVATIONS[self.activation].derivative
-        slopes = once(hs, step, lambda: derivative(self._z(step, hs)))
-        delta = rows * resolved(slopes, rows).unsqueeze(-2)
-        torch.mm(delta.flatten(0, 1), self.kernel[step].to(rows.dtype), out=rows.flatten(0, 1))
-        return rows
-
-    @torch.no_grad()
-    def push(self, v: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
-        slopes = ACTIVATIONS[self.activation].derivative(self._z(step, hs))
-        return slopes * (v @ self.kernel[step].mT)
-
-    @torch.no_grad()
-    def scaled_factors(self, step: int, hs: list[Tensor], x: Tensor) -> list[Scaled]:
-        logs = ACTIVATIONS[self.activation].log_derivative(self._z(step, hs))
-        return [Scaled(logs, self.kernel[step])]
-
     def top(self, hs: list[Tensor]) -> Tensor:
         return hs[-1]
-
-    def relative_slope(self, z: Tensor) -> Tensor:
-        phi = ACTIVATIONS[self.activation]
-        return phi.derivative(z) / phi.steepest
-
-    def biases(self) -> list[Tensor]:
-        return [self.input.bias, self.bias]
-
-    def entries(self, x: Tensor) -> Iterator[tuple[nn.Linear, Tensor]]:
-        yield self.input, x.flatten(1)
-
-    def critical(
-        self,
-        q_star: float | None,
-        sigma_w: float | None,
-        normalise_input: bool,
-        weights: Weights,
-    ) -> Point:
-        return critical_point.layers(self.activation, q_star, sigma_w, normalise_input)
-
-    def predicted(self, at: Point, weights: Weights, x: Tensor) -> Prediction:
-        return prediction.layers(self.activation, at.sigma_w, at.sigma_b, self.depth, weights)
 
     def kernels(self) -> Iterator[tuple[nn.Module, str]]:
         yield self, "kernel"
 
-    def _z(self, step: int, hs: list[Tensor]) -> Tensor:
-        return nn.functional.linear(hs[step], self.kernel[step], self.bias[step])
+
+@mean_field.register
+def _(net: MLP) -> LayersTheory:
+    return LayersTheory(net.activation, net.depth)

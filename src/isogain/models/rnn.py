@@ -9,12 +9,8 @@ from torch import Tensor, nn
 from isogain.activations import ACTIVATIONS
 from isogain.init import gaussian_
 from isogain.models.base import Affine, Network
-from isogain.models.factors import Scaled, once, resolved
 from isogain.models.recurrence import Recurrence
-from isogain.theory import critical_point, prediction
-from isogain.theory.critical_point import Point
-from isogain.theory.prediction import Prediction
-from isogain.theory.spectrum import Weights
+from isogain.theory.network import RecurrenceTheory, mean_field
 
 
 class RNN(Network):
@@ -75,57 +71,8 @@ class RNN(Network):
             h = torch.cat(states, -1)
             yield maps, h
 
-    @torch.no_grad()
-    def pull_(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
-        deltas = self._deltas(rows, step, hs, x)
-        parts = rows.flatten(0, 1).chunk(self.depth, -1)
-        for part, delta, w in zip(parts, deltas, self.recurrent.to(rows.dtype), strict=True):
-            torch.mm(delta.flatten(0, 1), w, out=part)
-        return rows
-
-    @torch.no_grad()
-    def push(self, v: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
-        derivative, found = ACTIVATIONS[self.activation].derivative, []
-        parts = v.chunk(self.depth, -1)
-        for layer, given in enumerate(self._arguments(step, hs, x)):
-            z = parts[layer] @ self.recurrent[layer].mT
-            if layer:
-                z = z + found[-1] @ self.input[layer].weight.mT
-            found.append(derivative(*given) * z)
-        return torch.cat(found, -1)
-
-    @torch.no_grad()
-    def scaled_factors(self, step: int, hs: list[Tensor], x: Tensor) -> list[Scaled]:
-        """The kernels side by side, and then a factor for every layer that adds U h of the one below."""
-        phi, found = ACTIVATIONS[self.activation], []
-        a = torch.block_diag(*self.recurrent)
-        for layer, given in enumerate(self._arguments(step, hs, x)):
-            own = slice(layer * self.hidden, (layer + 1) * self.hidden)
-            if layer:
-                a = torch.eye(len(a), dtype=a.dtype, device=a.device)
-                a[own, own.start - self.hidden : own.start] = self.input[layer].weight
-            s = torch.zeros_like(hs[step])
-            s[:, own] = phi.log_derivative(*given)
-            found.append(Scaled(s, a))
-        return found
-
-    @torch.no_grad()
-    def scaled_input_factors(self, step: int, hs: list[Tensor], x: Tensor) -> list[Scaled]:
-        (s, a), *upper = self.scaled_factors(step, hs, x)
-        u = a.new_zeros(len(a), self.n_in)
-        u[: self.hidden] = self.input[0].weight
-        return [Scaled(s, u), *upper]
-
-    @torch.no_grad()
-    def pull_input(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
-        return self._deltas(rows, step, hs, x)[0] @ self.input[0].weight.to(rows.dtype)
-
     def top(self, hs: list[Tensor]) -> Tensor:
         return hs[-1][..., -self.hidden :]
-
-    def relative_slope(self, z: Tensor) -> Tensor:
-        phi, beta = ACTIVATIONS[self.activation], () if self.beta is None else (self.beta,)
-        return phi.derivative(z, *beta) / phi.steepest
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.transpose(0, 1)
@@ -139,47 +86,8 @@ class RNN(Network):
             )
         return self._answers(x)
 
-    def biases(self) -> list[Tensor]:
-        return [linear.bias for linear in self.input]
-
-    def critical(
-        self,
-        q_star: float | None,
-        sigma_w: float | None,
-        normalise_input: bool,
-        weights: Weights,
-    ) -> Point:
-        return critical_point.recurrence(self.activation, q_star, sigma_w, normalise_input)
-
-    def predicted(self, at: Point, weights: Weights, x: Tensor) -> Prediction:
-        if self.depth > 1:  # the state's Jacobian is a block matrix: no theory of it
-            return Prediction({})
-        entry, signals = next(self.entries(x))
-        drives = nn.functional.linear(signals, entry.weight).double().square().mean((1, 2)).cpu()
-        return prediction.recurrence(self.activation, at.sigma_w, at.sigma_b, drives, weights)
-
     def kernels(self) -> Iterator[tuple[nn.Module, str]]:
         yield self, "recurrent"
-
-    def _arguments(self, step: int, hs: list[Tensor], x: Tensor) -> Iterator[list[Tensor]]:
-        """What φ is applied to on the way to h_{t+1}, layer by layer: z (B, N), and modReLU's bias."""
-        before, after = (hs[t].chunk(self.depth, -1) for t in (step, step + 1))
-        for layer, signal in enumerate((x[:, step], *after[:-1])):
-            z = self.input[layer](signal) + before[layer] @ self.recurrent[layer].mT
-            yield [z] if self.beta is None else [z, self.beta[layer]]
-
-    def _deltas(self, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> list[Tensor]:
-        """R ∂h_{t+1}/∂z_{t+1} for every layer's z; (B, m, N) each."""
-        derivative = ACTIVATIONS[self.activation].derivative
-        slopes = once(hs, step, lambda: [derivative(*z) for z in self._arguments(step, hs, x)])
-        slopes = [resolved(slope, rows) for slope in slopes]
-        deltas = list(rows.chunk(self.depth, -1))
-        for layer in reversed(range(self.depth)):
-            if layer + 1 < self.depth:
-                u = self.input[layer + 1].weight.to(rows.dtype)
-                deltas[layer] = deltas[layer] + deltas[layer + 1] @ u
-            deltas[layer] = deltas[layer] * slopes[layer].unsqueeze(-2)
-        return deltas
 
     def _answers(self, h: Tensor) -> Tensor:
         """Logits of h_T (B, N), or of every h_t (T, B, N) with `per_step`, in order of the batch."""
@@ -198,3 +106,8 @@ class RNN(Network):
         grads = torch.is_grad_enabled()
         h, _ = fused(x, h0, weights, True, self.depth, 0.0, grads, False, False)
         return h if self.per_step else h[-1]
+
+
+@mean_field.register
+def _(net: RNN) -> RecurrenceTheory:
+    return RecurrenceTheory(net.activation, net.depth)

@@ -9,7 +9,7 @@ from isogain.config.ranges import between
 from isogain.models.base import Network
 from isogain.optim.base import Optim, Schedule, unscaled_before_step
 from isogain.reg.base import Regularizer
-from isogain.reg.moments import ADAM
+from isogain.reg.optimizer_moments import ADAM
 
 
 class Adam(Optim):

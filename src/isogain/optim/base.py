@@ -17,7 +17,7 @@ from isogain.config.errors import unwritten
 from isogain.config.ranges import at_least, positive
 from isogain.models.base import Network
 from isogain.reg.base import Regularizer, parametrization
-from isogain.reg.moments import Moments
+from isogain.reg.optimizer_moments import Moments
 from isogain.schedules import FACTORS
 
 
@@ -47,7 +47,7 @@ class Optim:
     """Learning rates, clipping and the two parameter groups.
 
     A subclass says in `second_moment_per_matrix` whether its optimiser keeps one second moment a matrix in groups
-    with `per_matrix`, and in `moments` what the state of an optimiser holds that is not in `reg.moments`.
+    with `per_matrix`, and in `moments` what the state of an optimiser holds that is not in `reg.optimizer_moments`.
     """
 
     second_moment_per_matrix: bool = False

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
 
-from isogain.reg.moments import Moments
+from isogain.reg.optimizer_moments import Moments
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from isogain.linalg import per_matrix, pieces
 from isogain.linalg.half import working_type
 from isogain.linalg.transient_dicts import ByTensor
 from isogain.reg.base import Regularizer, place_of
-from isogain.reg.moments import Moments, moments_of, tangent_vectors
+from isogain.reg.optimizer_moments import Moments, moments_of, tangent_vectors
 
 SMALLEST = 1e-6  # of a learned gain: at 0 the kernel would forget its direction
 

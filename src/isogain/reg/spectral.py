@@ -7,7 +7,7 @@ from torch.nn.utils.parametrize import register_parametrization
 from isogain.config.ranges import between, positive
 from isogain.linalg import svd
 from isogain.reg.base import NOT_ATTACHED, Regularizer, parametrization
-from isogain.reg.moments import Moments
+from isogain.reg.optimizer_moments import Moments
 from isogain.reg.stiefel import Stiefel
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from isogain.config.errors import CheckpointError, ConfigError, refusal, refuse
 from isogain.config.ranges import between
 from isogain.data.task import Task
+from isogain.diagnostics.kernel_labels import named_kernels
 from isogain.init.initialiser import Initialiser, NetworkInitialiser
 from isogain.models.base import Network
 from isogain.optim import Optim
@@ -176,7 +177,7 @@ def _check_fit(path: Path, checkpoint: dict[str, Any], net: Network, optim: Opti
         "parametrizations." in name for name in weights
     ):  # by a regulariser; `Learner` compares those
         weights = {name: w for name, w in weights.items() if "parametrizations." not in name}
-        kernels = {name.replace("/", ".") for name, _ in net.named_kernels()}
+        kernels = {name.replace("/", ".") for name, _ in named_kernels(net)}
         expected = {name: w for name, w in expected.items() if name not in kernels}
     if difference := checkpoints.first_difference(weights, expected):
         raise CheckpointError(f"ckpt={path}: does not fit the model: {difference}")

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 
 from isogain.config import shell
+from isogain.diagnostics.kernel_labels import named_kernels
 from isogain.init.initialiser import Initialiser
 from isogain.training.learner import Learner
 
@@ -22,7 +23,7 @@ def start_table(
 ) -> str:
     """Model, kernels, parameters, init, reg, data, optimiser, device and `others`, a line each."""
     net, optim = learner.net, learner.optim
-    kernels = ", ".join(f"{name} {tuple(w.shape)}" for name, w in net.named_kernels())
+    kernels = ", ".join(f"{name} {tuple(w.shape)}" for name, w in named_kernels(net))
     clip = f", clip {optim.grad_clip:g}" if optim.grad_clip else ""
     rates = f"lr {optim.lr:g}, kernels {optim.kernel_lr:g}{clip}, {optim.schedule}"
     parameters = sum(p.numel() for p in net.parameters())

@@ -16,7 +16,7 @@ from isogain.activations import (
     sigmoid_derivative,
     tanh_derivative,
 )
-from isogain.models.factors import Scaled, resolved
+from isogain.diagnostics.step.factors import Scaled, resolved
 
 
 class Slopes(NamedTuple):

@@ -9,8 +9,8 @@ from isogain.init import orthogonal_
 from isogain.linalg import orthogonality_gap, tangent
 from isogain.optim import MatrixAdam
 from isogain.reg.base import Regularizer
-from isogain.reg.moments import BY_CLASS, moments_of, tangent_vectors
 from isogain.reg.oblique import Oblique
+from isogain.reg.optimizer_moments import BY_CLASS, moments_of, tangent_vectors
 from isogain.reg.penalty import Soft
 from isogain.reg.spectral import Spectral
 from isogain.reg.stiefel import Stiefel
