@@ -13,7 +13,7 @@ STUDY := a_gradients/study a_gradients/rnn b_depth/study c_isometry/study c_isom
 	sokol_fisher/study sokol_fisher/training sokol_manifold/study sokol_manifold/slower sokol_manifold/largest
 SENTIMENT ?= data
 
-.PHONY: train test test-slow test-all test-slurm bench lint study
+.PHONY: train test test-slow test-all test-slurm bench docs lint study
 
 train: $(READY)
 	@$(VENV)/bin/python train.py $(ARGS)
@@ -52,6 +52,10 @@ multirun/study/hlav_sentiment/study/.done: OPTIONS := data.root=$(SENTIMENT)
 multirun/study/%/.done: | $(READY)
 	$(VENV)/bin/python train.py -m experiment=$(patsubst %/study,%,$*) cluster=local resume=true out=$(@D) $(OPTIONS)
 	@touch $@
+
+# docs/groups.md, from the YAMLs of conf/
+docs: $(READY)
+	@$(VENV)/bin/python -m isogain.launch.groups_page conf docs/groups.md
 
 lint: $(READY)
 	@$(VENV)/bin/ruff check .
