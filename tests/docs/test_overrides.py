@@ -49,11 +49,11 @@ def named(pattern: re.Pattern) -> list[tuple[str, str]]:
 def conf(tmp_path_factory) -> Iterator[Path]:
     """Hydra, and the files that the pages have a reader write: a regulariser with its YAML, a cluster's settings."""
     folder, module = tmp_path_factory.mktemp("conf"), ModuleType("isogain.reg.coherence")
-    (source,) = (b.text for b in pages.blocks(ROOT / "README.md") if b.language == "python")
+    (source,) = (b.text for b in pages.blocks(ROOT / "docs/extending.md") if b.language == "python")
     exec(source, module.__dict__)
     shown = [b.text for page in PAGES for b in pages.blocks(page)]
     yamls = [text for text in shown if re.match(r"# (?:conf/|@package)", text)]
-    for name, text in zip(("reg/coherence", "cluster/ours"), yamls, strict=True):
+    for name, text in zip(("cluster/ours", "reg/coherence"), yamls, strict=True):
         (folder / name).parent.mkdir()
         (folder / f"{name}.yaml").write_text(text)
     with (

@@ -1,4 +1,4 @@
-"""What every conf/reg/*.yaml, and the example of README.md, owes to every shape of kernel and every optimiser."""
+"""What every conf/reg/*.yaml, and docs/extending.md's example, owes to every shape of kernel and every optimiser."""
 
 import math
 import re
@@ -25,8 +25,8 @@ OPTIMS = [
 
 
 def example() -> type[Regularizer]:
-    """The regulariser that README.md shows how to add."""
-    text = (CONF.parent / "README.md").read_text()
+    """The regulariser that docs/extending.md shows how to add."""
+    text = (CONF.parent / "docs" / "extending.md").read_text()
     names = {}
     exec(re.search(r"```python\n(# src/isogain/reg/.*?)```", text, re.S)[1], names)
     classes = [value for value in names.values() if isinstance(value, type)]
@@ -37,7 +37,7 @@ BUILDERS = {
     **regularizers(GAIN),
     "manifold-learned": part("reg", "manifold", "learned", _partial_=True),
     "oblique-learned": part("reg", "oblique", "learned", _partial_=True),
-    "readme": partial(example(), gain=GAIN),
+    "extending": partial(example(), gain=GAIN),
 }
 every_reg = pytest.mark.parametrize("name", BUILDERS)
 every_shape = pytest.mark.parametrize("shape", SHAPES)

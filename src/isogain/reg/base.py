@@ -23,6 +23,9 @@ class Regularizer(nn.Module):
     `time` is set before every training step.
     """
 
+    sets_size: bool = (
+        False  # whether a kernel begins at a size that `gain` has, whatever it was before
+    )
     time = Time()
     adam: Literal["scalar", "elementwise"] = "elementwise"  # its second moments, for the kernels
 

@@ -23,6 +23,8 @@ class Landing(Regularizer):
     section 3.2; for tall matrices Ablin, Vary, Gao and Absil 2024, equation 4.
     """
 
+    sets_size = True
+
     def __init__(
         self,
         gain: float = 1.0,
