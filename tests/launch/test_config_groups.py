@@ -9,7 +9,7 @@ from hydra.utils import get_object
 from omegaconf import OmegaConf
 from runs import CONF
 
-from isogain.launch.config_groups import Option, choice, groups
+from isogain.launch.config_groups import Option, choice, folder_of, groups
 
 GROUPS = {group.name: group for group in groups([CONF])}
 CHOICES = [(group.name, each.name) for group in GROUPS.values() for each in group.choices]
@@ -86,3 +86,14 @@ def test_a_folder_without_a_root_config_or_without_groups_adds_none(tmp_path):
 def test_an_empty_file_is_a_choice_without_options():
     assert choice("none", "")[:3] == ("none", "", ())
     assert choice("none", "# Nothing.\n{}\n")[:3] == ("none", "Nothing.", ())
+
+
+def test_a_file_that_is_no_yaml_is_named_and_spoils_no_help():
+    assert choice("bad", "# Sums.\na: [\n").sentence == "This file is no valid YAML."
+
+
+def test_a_source_of_the_search_path_is_a_folder_or_none(tmp_path):
+    assert folder_of("file", str(tmp_path)) == tmp_path
+    assert folder_of("pkg", "isogain.launch").joinpath("help_text.py").is_file()
+    for schema, path in (("file", "/nowhere"), ("pkg", "no.such.package"), ("structured", "")):
+        assert folder_of(schema, path) is None

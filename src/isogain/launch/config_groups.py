@@ -30,7 +30,7 @@ class Option(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """A YAML of a group: its name there, its first comment, its options, its text, and what it builds on."""
+    """A YAML of a group: its name in the group, its first comment, its options, its text, and what it builds on."""
 
     name: str
     sentence: str
@@ -48,11 +48,13 @@ class Group(NamedTuple):
     choices: tuple[Choice, ...]
 
 
-def folder_of(schema: str, path: str) -> Traversable:
-    """The folder of a source of Hydra's search path: `file` and a path, or `pkg` and a package."""
-    if schema == "file":
-        return Path(path)
-    return importlib.resources.files(path.replace("/", "."))
+def folder_of(schema: str, path: str) -> Traversable | None:
+    """The folder of a source of Hydra's search path: `file` and a path, or `pkg` and a package; None without one."""
+    try:
+        folder = Path(path) if schema == "file" else importlib.resources.files(path)
+    except (ImportError, ValueError):  # Hydra warns of it, or it is no folder: `structured`
+        return None
+    return folder if folder.is_dir() else None
 
 
 def groups(folders: Iterable[Traversable], root: str = "train.yaml") -> list[Group]:
@@ -72,8 +74,11 @@ def root_options(folder: Traversable, root: str = "train.yaml") -> tuple[Option,
 
 
 def choice(name: str, text: str) -> Choice:
-    """What a YAML says of itself."""
-    node, lines = yaml.compose(text, Loader=LOADER), text.splitlines()
+    """What a YAML has to show of itself; nothing but its text where it is none."""
+    try:
+        node, lines = yaml.compose(text, Loader=LOADER), text.splitlines()
+    except yaml.YAMLError:
+        return Choice(name, "This file is no valid YAML.", (), (), text)
     options = list(_options(node, lines)) if isinstance(node, yaml.MappingNode) else []
     if GLOBAL in lines:
         options = [option for option in options if option.name.startswith(LAUNCHER)]
@@ -109,15 +114,15 @@ def _group(name: str, default: str, sentence: str, folders: list[Traversable]) -
 
 def _defaults(text: str) -> dict[str, tuple[str, str]]:
     """Default and remark of each group in the root's list of defaults."""
-    lines, found = text.splitlines(), {}
+    lines, defaults = text.splitlines(), {}
     for key, value in yaml.compose(text, Loader=LOADER).value:
         for item in value.value if key.value == "defaults" else ():
             if isinstance(item, yaml.MappingNode):
                 ((group, default),) = item.value
                 null = default.tag.endswith(":null")
                 remark = _remark(default, lines)
-                found[group.value.split()[-1]] = ("" if null else default.value, remark)
-    return found
+                defaults[group.value.split()[-1]] = ("" if null else default.value, remark)
+    return defaults
 
 
 def _bases(node: yaml.Node | None) -> Iterator[str]:
@@ -144,8 +149,8 @@ def _remark(node: yaml.Node, lines: list[str]) -> str:
     """The comment that follows on the node's last line."""
     if node.end_mark.line >= len(lines):
         return ""
-    there = re.match(r":?\s+#\s*(.*)", lines[node.end_mark.line][node.end_mark.column :])
-    return there[1] if there else ""
+    remark = re.match(r":?\s+#\s*(.*)", lines[node.end_mark.line][node.end_mark.column :])
+    return remark[1] if remark else ""
 
 
 def _sentence(lines: list[str]) -> str:

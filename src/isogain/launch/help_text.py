@@ -38,22 +38,24 @@ def help_text() -> str:
     """The help, as a template of Hydra's: every $ is doubled."""
     hydra = HydraConfig.get()
     sources = [source for source in hydra.runtime.config_sources if source.provider != "hydra"]
-    folders = [folder_of(s.schema, s.path) for s in sources if s.schema in ("file", "pkg")]
+    folders = [folder for s in sources if (folder := folder_of(s.schema, s.path))]
     root = f"{hydra.job.config_name.removesuffix('.yaml')}.yaml"
-    there = groups([folder for folder in folders if folder.is_dir()], root)
-    asked = dict(o.lstrip("+").split("=", 1) for o in hydra.overrides.task if "=" in o)
-    shown = [f"{g.name}={c.name}" for g in there for c in g.choices if asked.get(g.name) == c.name]
-    if shown:
-        pages = (_file(g, c) for g in there for c in g.choices if f"{g.name}={c.name}" in shown)
-        return "\n\n".join(pages).replace("$", "$$")
+    all_groups = groups(folders, root)
+    overrides = dict(o.lstrip("+").split("=", 1) for o in hydra.overrides.task if "=" in o)
+    chosen = [(g, c) for g in all_groups for c in g.choices if overrides.get(g.name) == c.name]
     home = next(folder for folder in folders if (folder / root).is_file())
-    return "\n".join(lines(there, root_options(home, root))).replace("$", "$$")
+    text = (
+        "\n\n".join(_file(group, choice) for group, choice in chosen)
+        if chosen
+        else "\n".join(lines(all_groups, root_options(home, root)))
+    )
+    return text.replace("$", "$$")
 
 
-def lines(there: Iterable[Group], root: Iterable[Option]) -> Iterator[str]:
+def lines(all_groups: Iterable[Group], root: Iterable[Option]) -> Iterator[str]:
     """The whole of it: usage, a block a group, the options of the root config, examples."""
     yield HEAD
-    for group in there:
+    for group in all_groups:
         yield from ("", *_block(group))
     trainer = [Option(o.name[8:], o.remark) for o in root if o.name.startswith("trainer.")]
     yield from ("", "trainer      Lightning's Trainer", *_wrapped(_names(trainer), "  ... "))
