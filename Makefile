@@ -14,7 +14,7 @@ STUDY := a_gradients/study a_gradients/rnn b_depth/study c_isometry/study c_isom
 	sokol_fisher/study sokol_fisher/training sokol_manifold/study sokol_manifold/slower sokol_manifold/largest
 SENTIMENT ?= data
 
-.PHONY: train help test test-slow test-all test-slurm bench lint types study
+.PHONY: train help test test-slow test-all test-slurm bench docs lint types study
 
 train: $(READY) ## train one network: make train ARGS="model=lstm reg=none"
 	@$(VENV)/bin/python train.py $(ARGS)
@@ -55,6 +55,9 @@ multirun/study/hlav_sentiment/study/.done: OPTIONS := data.root=$(SENTIMENT)
 multirun/study/%/.done: | $(READY)
 	$(VENV)/bin/python train.py -m experiment=$(patsubst %/study,%,$*) cluster=local resume=true out=$(@D) $(OPTIONS)
 	@touch $@
+
+docs: $(READY) ## docs/groups.md, from the YAMLs of conf/
+	@$(VENV)/bin/python -m isogain.launch.groups_page conf docs/groups.md
 
 lint: types ## the linter, the formatter and the types
 	@$(VENV)/bin/ruff check .

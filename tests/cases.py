@@ -74,9 +74,9 @@ def regularizers(gain: float = 1.0) -> dict[str, Callable[[], Regularizer]]:
     return {name: part("reg", name, gain, _partial_=True) for name in parts("reg")}
 
 
-def readme_regularizer() -> type[Regularizer]:
-    """The regulariser that README.md shows how to add."""
-    text = (CONF.parent / "README.md").read_text()
+def extending_regularizer() -> type[Regularizer]:
+    """The regulariser that docs/extending.md shows how to add."""
+    text = (CONF.parent / "docs" / "extending.md").read_text()
     names: dict[str, Any] = {}
     exec(re.search(r"```python\n(# src/isogain/reg/.*?)```", text, re.S)[1], names)
     classes = [value for value in names.values() if isinstance(value, type)]

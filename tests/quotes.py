@@ -47,7 +47,7 @@ from comparisons import (
 )
 from study import ACC, by_seed, down, interval, p, points, rows, spread, table, up
 
-STUDY, README = "results/README.md", "README.md"
+STUDY, FINDINGS, TASKS = "results/README.md", "docs/findings.md", "docs/tasks.md"
 
 Numbers = Callable[[], tuple[float, ...]]
 
@@ -141,14 +141,14 @@ QUOTES: list[tuple[str, str, Numbers]] = [
     (STUDY, "16 intervals on that side, p < 0.05 in {}", lambda: (("none", "one", "two", "three")[(isometry().p_holm < 0.05).sum()],)),
     (STUDY, "(1.8 to 2.4), p < {:.0e}", lambda: (below(max(pair_p(HERS.format(f"gain_{x}"), HERS.format(f"soft_{x}")) for x in ("1", "half"))),)),
     (STUDY, "(−6.3 to −4.7), p < {:.0e}", lambda: (below(max(pair_p(HERS.format(f"gain_{x}"), ORTHOGONAL) for x in ("1", "half"))),)),
-    (README, "at 0.05 {:.0f} % against {:.0f} %, {:.0f} points ({:.0f} to {:.0f}), n = 3; at 0.01 Gaussian {:.1f}, {:.1f} and {:.1f} %, orthogonal {:.1f}, {:.1f} and {:.1f} %",
+    (FINDINGS, "at 0.05 {:.0f} % against {:.0f} %, {:.0f} points ({:.0f} to {:.0f}), n = 3; at 0.01 Gaussian {:.1f}, {:.1f} and {:.1f} %, orthogonal {:.1f}, {:.1f} and {:.1f} %",
      lambda: (100 * deep("orthogonal", 1.25).mean(), 100 * deep("gaussian", 1.25).mean(), *points(lead(1.25)), *slower("a_gradients", "gaussian"), *slower("a_gradients", "orthogonal"))),
-    (README, "Gaussian {:.0f} ± {:.0f} to {:.0f} ± {:.0f}, orthogonal {:.0f} ± {:.0f} to {:.0f} ± {:.0f}, n = 6", lambda: (*spread(steps("gaussian", 4)), *spread(steps("gaussian", 128)), *spread(steps("orthogonal", 4)), *spread(steps("orthogonal", 128)))),
-    (README, "λ = 1: {:+.1f} points ({:.1f} to {:.1f}), n = 12", lambda: gain(LETTER, "hlav/gain_1", "hlav/soft_1")),
-    (README, "the same: {:.1f} points ({:.1f} to {:.1f})", lambda: gain(LETTER, "hlav/gain_1", "none")),
-    (README, "four ways to impose it: {:.1f} to {:.1f} points, n = 3; at g = 1.1 {:.1f} to {:.1f}", lambda: (held(1.0)[0], held(1.0)[-1], held(1.1)[0], held(1.1)[-1])),
-    (README, "ρ = {:.2f} ({:.2f} to {:.2f}) over {:.0f} tanh networks at four q\\*; over all {:.0f}, linear ones too, {:.2f}", lambda: (*rho({"model.activation": "tanh"}), 20, len(table("sokol_fisher/runs")), rho()[0])),
-    (README, "`hlav/gain_1` {:.1f} %, `manifold` {:.1f} %, Glorot {:.1f} %, orthogonal and free {:.1f} %",
+    (FINDINGS, "Gaussian {:.0f} ± {:.0f} to {:.0f} ± {:.0f}, orthogonal {:.0f} ± {:.0f} to {:.0f} ± {:.0f}, n = 6", lambda: (*spread(steps("gaussian", 4)), *spread(steps("gaussian", 128)), *spread(steps("orthogonal", 4)), *spread(steps("orthogonal", 128)))),
+    (FINDINGS, "λ = 1: {:+.1f} points ({:.1f} to {:.1f}), n = 12", lambda: gain(LETTER, "hlav/gain_1", "hlav/soft_1")),
+    (FINDINGS, "the same: {:.1f} points ({:.1f} to {:.1f})", lambda: gain(LETTER, "hlav/gain_1", "none")),
+    (FINDINGS, "four ways to impose it: {:.1f} to {:.1f} points, n = 3; at g = 1.1 {:.1f} to {:.1f}", lambda: (held(1.0)[0], held(1.0)[-1], held(1.1)[0], held(1.1)[-1])),
+    (FINDINGS, "ρ = {:.2f} ({:.2f} to {:.2f}) over {:.0f} tanh networks at four q\\*; over all {:.0f}, linear ones too, {:.2f}", lambda: (*rho({"model.activation": "tanh"}), 20, len(table("sokol_fisher/runs")), rho()[0])),
+    (FINDINGS, "`hlav/gain_1` {:.1f} %, `manifold` {:.1f} %, Glorot {:.1f} %, orthogonal and free {:.1f} %",
      lambda: tuple(100 * accuracy(LETTER, *x).mean() for x in [("hlav/gain_1",), ("manifold",), ("none", "glorot"), ("none",)])),
 ]  # fmt: skip
 

@@ -8,12 +8,12 @@ import pages
 import pandas as pd
 import pytest
 from pages import ROOT
-from quotes import QUOTES, README, SETTINGS, STUDY, Number
+from quotes import FINDINGS, QUOTES, SETTINGS, STUDY, TASKS, Number
 
 REPORTS = sorted((ROOT / "results").glob("*/report.md"))
 RESULTS = {"n", "mean", "half", "runs", "difference", "d_z", "pairs"}
 NUMBER = r"[-−]?\d[\d.]*(?:e[-+]\d+)?"
-VERDICTS = {STUDY: "question, or claim", README: "claim"}
+VERDICTS = {STUDY: "question, or claim", FINDINGS: "claim"}
 
 
 def words(text: str) -> str:
@@ -47,7 +47,7 @@ def test_every_number_of_a_verdicts_evidence_is_quoted_or_is_one_of_the_settings
 
 def test_the_mean_beside_each_seeds_accuracy_is_their_mean():
     """Of what no CSV holds: `97.43 % (97.45, 97.46, 97.38)`."""
-    text = words((ROOT / README).read_text())
+    text = words((ROOT / TASKS).read_text())
     found = re.findall(r"([\d.]+) % \(((?:[\d.]+, )+[\d.]+)\)", text)
     assert len(found) > 5
     for mean, seeds in found:

@@ -49,11 +49,11 @@ def named(pattern: re.Pattern) -> list[tuple[str, str]]:
 def conf(tmp_path_factory) -> Iterator[Path]:
     """Hydra, and the files that the pages have a reader write: a regulariser with its YAML, a cluster's settings."""
     folder, module = tmp_path_factory.mktemp("conf"), ModuleType("isogain.reg.coherence")
-    (source,) = (b.text for b in pages.blocks(ROOT / "README.md") if b.language == "python")
+    (source,) = (b.text for b in pages.blocks(ROOT / "docs/extending.md") if b.language == "python")
     exec(source, module.__dict__)
     shown = [b.text for page in PAGES for b in pages.blocks(page)]
     yamls = [text for text in shown if re.match(r"# (?:conf/|@package)", text)]
-    for name, text in zip(("reg/coherence", "cluster/ours"), yamls, strict=True):
+    for name, text in zip(("cluster/ours", "reg/coherence"), yamls, strict=True):
         (folder / name).parent.mkdir()
         (folder / f"{name}.yaml").write_text(text)
     with (
@@ -159,45 +159,3 @@ def test_every_override_in_a_sentence_is_taken_beside_some_choice_of_its_group(s
 @pytest.mark.parametrize("shown", named(KEY), ids=where)
 def test_every_key_in_a_sentence_is_an_option(shown, conf):
     assert has(conf, spelt_out(f"{shown[1]}=")[0][:-1])
-
-
-def table_of_groups() -> list[list[str]]:
-    """Its rows: group, choices, options; without their head."""
-    tables = pages.rows((ROOT / "README.md").read_text())
-    (table,) = (t for t in tables if t[0][0] == "group")
-    return [[row[0].strip("`"), *row[1:]] for row in table[1:]]
-
-
-def keys(node: object) -> set[str]:
-    """Every key in a config, at whatever depth."""
-    if not isinstance(node, dict):
-        return set()
-    return {str(key) for key in node}.union(*map(keys, node.values()))
-
-
-def test_the_table_of_groups_has_every_group_with_all_its_choices_the_default_first(conf):
-    shown = {group: re.findall(r"`(\w+)`", words) for group, words, _ in table_of_groups()}
-    defaults = composed(conf).hydra.runtime.choices
-    assert shown.pop("trainer") == [] and shown.keys() == set(GROUPS) - {"hydra"}
-    for group, names in shown.items():
-        assert sorted(names) == [choice.partition("=")[2] for choice in choices(group)]
-        assert names[0] == defaults[group] or group == "experiment"
-
-
-@pytest.mark.parametrize("group", sorted(set(GROUPS) - {"hydra", "experiment"}))
-def test_the_table_of_groups_names_options_that_there_are(group, conf):
-    (options,) = (row[2] for row in table_of_groups() if row[0] == group)
-    known = set()
-    for choice in choices(group):
-        config = OmegaConf.to_container(composed(conf, choice))
-        known |= keys(config.get(group)) | keys(config["hydra"]["launcher"])
-    others = {choice.partition("=")[2] for choice in choices(group)}  # "in `full` also"
-    assert set(re.findall(r"`(\w+)`", options)) - others <= known
-
-
-def test_every_experiment_that_has_sizes_is_listed_before_they_are_and_no_other():
-    ((listed, options),) = (row[1:] for row in table_of_groups() if row[0] == "experiment")
-    sized = {path.parent.name for path in (CONF / "experiment").glob("*/smoke.yaml")}
-    assert "`experiment=NAME/smoke` and `NAME/paper`" in options
-    without = set(re.findall(r"`(\w+)`", options.partition("all but ")[2]))
-    assert set(re.findall(r"`(\w+)`", listed)) - without == sized

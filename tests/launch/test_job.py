@@ -4,7 +4,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +19,6 @@ atexit.register(lambda: print("MODULES", *sys.modules))
 del sys.argv[0]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-OPTIONLESS = {"progress"}  # a part of the callbacks with nothing to set
 LONG = (*TINY, "trainer.limit_train_batches=60", "trainer.max_epochs=4")
 FOREVER = (*TINY, "trainer.max_epochs=-1", "optim.schedule=constant")
 REGS = ", ".join(sorted(path.stem for path in (CONF / "reg").glob("*.yaml")))
@@ -108,34 +106,6 @@ def test_what_only_shows_something_imports_nothing_heavy_and_leaves_nothing(tmp_
 def test_cfg_job_shows_the_config_that_the_overrides_make(tmp_path):
     shown = yaml.safe_load(called(tmp_path, "--cfg", "job", "--resolve", "init.gain=1.25").stdout)
     assert shown["init"]["gain"] == shown["reg"]["gain"] == 1.25
-
-
-@pytest.fixture(scope="module")
-def help_text(tmp_path_factory) -> str:
-    return called(tmp_path_factory.mktemp("help"), "--help").stdout
-
-
-def test_help_fits_on_a_screen(help_text):
-    lines = help_text.splitlines()
-    assert len(lines) <= 60 and max(map(len, lines)) <= 110
-
-
-def options(node: dict) -> Iterator[str]:
-    """Every key that a user may set, in a part's YAML or in one of a dict of parts."""
-    for key, value in node.items():
-        if not key.startswith("_") and key != "defaults":
-            yield key
-            yield from options(value) if isinstance(value, dict) else ()
-
-
-@pytest.mark.parametrize(
-    "path", sorted(CONF.glob("*/*.yaml")), ids=lambda path: f"{path.parent.name}={path.stem}"
-)
-def test_help_names_every_choice_of_every_group_and_all_its_options(help_text, path):
-    named = set(re.findall(r"\w+", help_text))
-    elsewhere = path.parent.name in ("experiment", "cluster")  # those files explain themselves
-    node = {} if elsewhere else yaml.safe_load(path.read_text())
-    assert {path.parent.name, path.stem, *options(node)} - named - OPTIONLESS == set()
 
 
 def test_a_value_that_a_part_refuses_is_one_line_and_leaves_no_run(tmp_path):

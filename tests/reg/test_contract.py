@@ -1,4 +1,4 @@
-"""What every conf/reg/*.yaml, and the example of README.md, owes to every shape of kernel and every optimiser."""
+"""What every conf/reg/*.yaml, and docs/extending.md's example, owes to every shape of kernel and every optimiser."""
 
 import math
 from functools import partial
@@ -10,9 +10,9 @@ from cases import (
     SGD,
     SHAPES,
     Kernel,
+    extending_regularizer,
     part,
     randn,
-    readme_regularizer,
     regularizers,
     same,
     train_step,
@@ -38,7 +38,7 @@ BUILDERS = {
     **regularizers(GAIN),
     "manifold-learned": part("reg", "manifold", "learned", _partial_=True),
     "oblique-learned": part("reg", "oblique", "learned", _partial_=True),
-    "readme": partial(readme_regularizer(), gain=GAIN),
+    "extending": partial(extending_regularizer(), gain=GAIN),
 }
 every_reg = pytest.mark.parametrize("name", BUILDERS)
 every_shape = pytest.mark.parametrize("shape", SHAPES)

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 import torch
-from cases import SHAPES, Kernel, part, randn, readme_regularizer, regularizers, same
+from cases import SHAPES, Kernel, extending_regularizer, part, randn, regularizers, same
 
 from isogain.init import orthogonal_
 from isogain.reg.base import Regularizer, Time
@@ -17,7 +17,7 @@ GAIN, STRENGTH = 1.2, 0.7
 EVERY_REG = {
     **regularizers(GAIN),
     "oblique-strength": part("reg", "oblique", GAIN, strength=STRENGTH, _partial_=True),
-    "readme": partial(readme_regularizer(), gain=GAIN),
+    "extending": partial(extending_regularizer(), gain=GAIN),
 }
 PENALTIES = {
     name: partial(build, strength=STRENGTH)

@@ -6,6 +6,7 @@ from typing import Any
 
 from hydra.utils import get_object
 
+from isogain.data.synthetic import Drawn
 from isogain.data.task import Task
 from isogain.record.bounded import Damaged
 from isogain.record.config_yaml import Foreign, flattened, read_config
@@ -14,14 +15,6 @@ Reason = Callable[
     [Mapping[str, Any], Task], str
 ]  # why an option does nothing in a config; "" where it acts
 
-PROJECTED = {  # they put a kernel on a set that has a size of its own, whatever its size was
-    f"isogain.reg.{name}"
-    for name in ("lie.Lie", "landing.Landing", "oblique.Oblique", "projection.Projection", "stiefel.Stiefel")
-}  # fmt: skip
-OF_EVALUATION = {
-    "isogain.data.synthetic.Adding",
-    "isogain.data.synthetic.Copy",
-}  # training has other examples
 DRAWN = (
     *(f"init.{name}" for name in ("distribution", "q_star", "sigma_w", "base", "normalise_input")),
     "model.forget_bias",
@@ -39,7 +32,8 @@ def _unmeasured(config: Mapping[str, Any], data: Task) -> str:
 
 
 def _unmeasured_draws(config: Mapping[str, Any], data: Task) -> str:
-    return _unmeasured(config, data) if config["data"].get("_target_") in OF_EVALUATION else ""
+    """Of what chooses the examples of evaluation alone: training has others."""
+    return _unmeasured(config, data) if isinstance(data, Drawn) else ""
 
 
 def _of_a_checkpoint(key: str) -> Reason:
@@ -66,9 +60,9 @@ def _as_drawn(key: str, config: Mapping[str, Any]) -> bool:
 def _projected(config: Mapping[str, Any], data: Task) -> str:
     """Of the initialiser's gain; an equal one is the regulariser's too, which may be what it follows."""
     reg, gain = config["reg"], config["init"].get("gain")
-    if "gain" in reg and reg["gain"] == gain:
+    if reg.get("gain", gain) in (gain, "learned") or reg.get("margin"):
         return ""
-    if reg.get("_target_") in PROJECTED and reg["gain"] != "learned" and not reg.get("margin"):
+    if getattr(get_object(reg["_target_"]), "sets_size", False):
         return f"the kernels begin at reg.gain={reg['gain']}"
     return ""  # of a checkpoint's kernels the gap is measured against it
 

@@ -28,6 +28,9 @@ class Regularizer(nn.Module):
     that `before_step` adds the gradient of `penalty`, in closed form: then the loss is differentiated without it.
     """
 
+    sets_size: bool = (
+        False  # whether a kernel begins at a size that `gain` has, whatever it was before
+    )
     time = Time()
     adam: Literal["scalar", "elementwise"] = "elementwise"
     adds_penalty_gradient: bool = False

@@ -24,6 +24,8 @@ class Landing(Regularizer):
     The field is not the gradient of the loss plus something, so there is no `penalty`.
     """
 
+    sets_size = True
+
     def __init__(
         self,
         gain: float = 1.0,

@@ -24,6 +24,8 @@ class Lie(Regularizer):
     2019; Helfrich, Willmott and Ye 2018; Lezcano-Casado 2019 for the base point B.
     """
 
+    sets_size = True
+
     def __init__(self, gain: float = 1.0, map: Literal["exp", "cayley"] = "exp") -> None:
         super().__init__()
         self.gain, self.map = positive("gain", gain), map

@@ -20,6 +20,8 @@ class Oblique(Manifold):
     Gallivan 2006; with the penalty: Sokół and Park 2018, section 3.1.
     """
 
+    sets_size = True
+
     def __init__(
         self,
         gain: float | Literal["learned"] = 1.0,

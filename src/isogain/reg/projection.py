@@ -21,6 +21,8 @@ class Projection(Regularizer):
     Hoffman 1955, theorem 1.
     """
 
+    sets_size = True
+
     def __init__(
         self,
         gain: float = 1.0,

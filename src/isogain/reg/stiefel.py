@@ -51,6 +51,8 @@ class Stiefel(Manifold):
     2.53; Absil, Mahony and Sepulchre 2008, sections 4.1 and 8.1; Wen and Yin 2013, equation 7.
     """
 
+    sets_size = True
+
     def __init__(
         self,
         gain: float | Literal["learned"] = 1.0,
