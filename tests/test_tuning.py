@@ -16,6 +16,7 @@ from runs import CONF, SMALL, summary
 from isogain import launch, tuning
 from isogain.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("mnist_read_once")
 pytest.importorskip("optuna", reason="the extra `sweep` is not installed")
 TINY = (*SMALL, "callbacks=minimal", "trainer.max_epochs=1")
 TINY = tuple(o for o in TINY if not o.startswith("callbacks."))
