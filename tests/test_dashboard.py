@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from guards import PATIENCE
 from omegaconf import OmegaConf
 from runs import CONF, SMALL, small_run
 from test_mirror import folders, kind, records
@@ -144,7 +145,7 @@ def test_the_key_is_not_said_on_the_terminal(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     options = [o for o in SMALL if o != "logger=csv"] + [f"out={tmp_path / 'run'}"]
     command = [sys.executable, str(CONF.parent / "train.py"), *options, "trainer.max_steps=1"]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=90, cwd=tmp_path)
+    said = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, cwd=tmp_path)
     assert said.returncode == 0 and "finished" in said.stdout
     assert MARKER not in said.stdout + said.stderr
     files = [path for path in tmp_path.rglob("*") if path.is_file()]

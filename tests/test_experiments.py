@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from guards import PATIENCE
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
@@ -192,7 +193,7 @@ def test_a_sweep_runs_without_a_word_on_what_to_sweep(tmp_path):
         "experiment=b_depth/smoke",
         f"out={tmp_path}/sweep",
     ]
-    subprocess.run(command, cwd=CONF.parent, check=True, capture_output=True, timeout=120)
+    subprocess.run(command, cwd=CONF.parent, check=True, capture_output=True, timeout=PATIENCE)
     said = sweep("b_depth/smoke")
     found = [yaml.safe_load(p.read_text()) for p in tmp_path.glob("sweep/*/overrides.yaml")]
     assert sorted(o[: len(said)] for o in found) == sorted(map(list, product(*said.values())))

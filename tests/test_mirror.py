@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import pytorch_lightning as pl
+from guards import PATIENCE
 from runs import metrics, small_run, summary
 
 from isogain.callbacks.jacobian import EDGES
@@ -35,7 +36,7 @@ def folders(out: Path) -> list[Path]:
 def records(folder: Path) -> list[dict[str, Any]]:
     """What W&B has of a run, one record after the other."""
     command = [str(WANDB), "leet", "inspect", "--json", str(folder)]
-    read = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    read = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE)
     return [json.loads(line) for line in read.stdout.splitlines()]
 
 

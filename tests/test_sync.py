@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from guards import PATIENCE
 from runs import metrics, small_run, summary
 from wandb_server import KEY, Server
 
@@ -52,7 +53,7 @@ def sweep(tmp_path_factory) -> Path:
         [sys.executable, "-c", KILLED, str(here), str(path / "0"), *OPTIONS],
         env=environment,
         capture_output=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     with pytest.MonkeyPatch.context() as patch:
