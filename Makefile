@@ -18,7 +18,7 @@ SENTIMENT ?= data
 train: $(READY)
 	@$(VENV)/bin/python train.py $(ARGS)
 
-PYTEST := $(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile
+PYTEST := $(VENV)/bin/python -m pytest --numprocesses auto --dist worksteal
 
 test: $(READY)
 	@$(PYTEST) -m "not slow"
