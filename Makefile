@@ -22,7 +22,7 @@ train: $(READY) ## train one network: make train ARGS="model=lstm reg=none"
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-PYTEST := $(VENV)/bin/python -m pytest --numprocesses auto --dist loadfile
+PYTEST := $(VENV)/bin/python -m pytest --numprocesses auto --dist worksteal
 
 test: $(READY) ## the quick suite, at most five minutes on two cores
 	@$(PYTEST) -m "not slow"

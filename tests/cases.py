@@ -2,8 +2,8 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -11,7 +11,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 import torch
 from hydra.utils import get_object, instantiate
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from isogain.models.base import Network
@@ -28,6 +28,19 @@ OPTIMIZERS = [
     pytest.param(ADAM, id="adam"),
     pytest.param(RMSPROP, id="rmsprop"),
 ]
+
+
+def covering(*axes: Sequence) -> list:
+    """Every combination of the axes' values, all but a few of them slow: each value is in one that is not."""
+    few = {tuple(axis[i % len(axis)] for axis in axes) for i in range(max(map(len, axes)))}
+    slow = pytest.mark.slow
+    return [pytest.param(*case, marks=() if case in few else slow) for case in product(*axes)]
+
+
+def one_of_each_kind(regs: Iterable[str]) -> list:
+    """Regularisers, slow but for one of each kind: what they do, they do to gradients, kernels or parametrisations."""
+    kinds = ("none", "gain", "hard", "manifold", "exp")
+    return [pytest.param(r, marks=() if r in kinds else pytest.mark.slow) for r in regs]
 
 
 def randn(*shape: int) -> Tensor:
@@ -48,10 +61,16 @@ def matrices(w: Tensor) -> Iterator[Tensor]:
 def part(group: str, name: str, gain: float = 1.0, **options: Any) -> Any:
     """What conf/`group`/`name`.yaml builds, at `gain` if it has one."""
     root = OmegaConf.create({"seed": 0, "init": {"gain": gain}})
-    root[group] = OmegaConf.load(CONF / group / f"{name}.yaml")
+    root[group] = _loaded(group, name)
     if "gain" in inspect.signature(get_object(root[group]._target_)).parameters:
         options["gain"] = gain
     return instantiate(root[group], **options, _convert_="all")
+
+
+@cache
+def _loaded(group: str, name: str) -> DictConfig:
+    """The file, read once; what it is put into has a copy."""
+    return OmegaConf.load(CONF / group / f"{name}.yaml")
 
 
 def parts(group: str, gain: float = 1.0) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from guards import PATIENCE
 from runs import CONF, SMALL
 
 TRAIN = CONF.parent / "train.py"
@@ -21,4 +22,6 @@ def called(
 ) -> subprocess.CompletedProcess:
     command = [sys.executable, *wrapper, str(TRAIN), *arguments]
     env = environment() | variables
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        command, cwd=cwd, env=env, capture_output=True, text=True, timeout=PATIENCE
+    )

@@ -16,6 +16,18 @@ def seed() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture(scope="module")
+def mnist_read_once() -> Iterator[None]:
+    """The packaged files are read and checked once for all tests of a process that ask for this."""
+    from runs import read_idx
+
+    from isogain.data import mnist
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mnist, "idx_tensor", read_idx)
+        yield
+
+
 @pytest.fixture(params=[1, 2, 3])
 def cores(request) -> Iterator[int]:
     """How many threads torch was told to use."""

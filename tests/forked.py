@@ -70,29 +70,33 @@ def started(log: Path, *arguments: str, **environment: str) -> ForkServerProcess
 
 
 def _attempt(log: str, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
-    _speak_to(log)
+    _speak_to(log, log)
     os.environ |= environment
     torch.set_num_threads(1)
     sys.argv = [str(TRAIN), *sorted(arguments, key=lambda a: a != "-m")]  # -m comes first
     runpy.run_path(str(TRAIN), run_name="__main__")
 
 
-def _speak_to(log: str) -> None:
-    """Add what this process says from now on to the file."""
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for stream in (1, 2):
-        os.dup2(file, stream)
+def _speak_to(out: str, err: str) -> None:
+    """Add what this process writes to its two streams from now on to the files."""
+    for stream, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
 
 
-def python(cwd: Path, log: Path, *words: str, **environment: str) -> ForkServerProcess:
-    """`python WORDS`, a script or -m and a module, in `cwd`; what it says is added to `log`."""
-    process = SERVER.Process(target=_python, args=(str(cwd), str(log), words, environment))
+def python(
+    cwd: Path, log: Path, *words: str, errors: Path | None = None, **environment: str
+) -> ForkServerProcess:
+    """`python WORDS`, a script or -m and a module, in `cwd`; its output is added to `log`, stderr to `errors`."""
+    streams = (str(log), str(errors or log))
+    process = SERVER.Process(target=_python, args=(str(cwd), streams, words, environment))
     process.start()
     return process
 
 
-def _python(cwd: str, log: str, words: tuple[str, ...], environment: dict[str, str]) -> None:
-    _speak_to(log)
+def _python(
+    cwd: str, streams: tuple[str, str], words: tuple[str, ...], environment: dict[str, str]
+) -> None:
+    _speak_to(*streams)
     os.chdir(cwd)
     os.environ |= environment
     torch.set_num_threads(1)

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from guards import PATIENCE
 from runs import CONF
 
 import isogain
@@ -27,7 +28,7 @@ def hazard(**options: float) -> str:
 
 
 def asked(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, timeout=30).stdout.strip()
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE).stdout.strip()
 
 
 def started(cwd: Path, *arguments: str) -> subprocess.Popen:
@@ -56,7 +57,7 @@ def events(run: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from guards import PATIENCE
 from runs import small_run
 
 WANDB = Path(sys.executable).with_name("wandb")
@@ -28,7 +29,7 @@ def folders(out: Path) -> list[Path]:
 def records(folder: Path) -> list[dict[str, Any]]:
     """What W&B has of a run, one record after the other."""
     command = [str(WANDB), "leet", "inspect", "--json", str(folder)]
-    read = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    read = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE)
     return [json.loads(line) for line in read.stdout.splitlines()]
 
 

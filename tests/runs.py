@@ -2,6 +2,7 @@
 
 import csv
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 
 from isogain.config.check import parts
+from isogain.data import mnist
+from isogain.launch.grid_check import Composed
 from isogain.record.run_folder import RunFolder
 from isogain.training.preflight import rehearse
 from isogain.training.run import run
@@ -32,6 +36,7 @@ SMALL = (
     "callbacks.jacobian.examples=2",
     "logger=csv",
 )
+read_idx = cache(mnist.idx_tensor)  # the packaged files, once for all runs of a process
 
 
 class Crash(pl.Callback):
@@ -45,14 +50,32 @@ class Crash(pl.Callback):
             raise RuntimeError("crash")
 
 
-def composed(*overrides: str) -> Any:
+def whole(overrides: list[str]) -> DictConfig:
+    """What Hydra composes, its own part included."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("train", list(overrides))
+        return compose("train", overrides, return_hydra_config=True)
+
+
+@cache
+def composer() -> Composed:
+    """Each choice of groups is composed once, a twentieth of the work; `test_grid` holds the result to be Hydra's."""
+    folders = {path.name for path in CONF.iterdir() if path.is_dir()}
+    return Composed(whole, folders | set(whole([]).hydra.runtime.choices))
+
+
+def composed(*overrides: str) -> DictConfig:
+    """The config that these overrides make."""
+    return composer()(overrides)
 
 
 def small_run(out: Path, *overrides: str, extra: dict | None = None) -> dict[str, Any]:
     """`run` with SMALL and `overrides` in the folder `out`, as `launch.job` does it; `extra` callbacks come last."""
-    overrides = (*SMALL, *overrides, f"out={out}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mnist, "idx_tensor", read_idx)
+        return _run(out, (*SMALL, *overrides, f"out={out}"), extra)
+
+
+def _run(out: Path, overrides: tuple[str, ...], extra: dict | None) -> dict[str, Any]:
     config = composed(*overrides)
     built = parts(config)
     built["callbacks"] |= extra or {}

@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from guards import PATIENCE
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from isogain.config import shell
@@ -57,6 +58,8 @@ def test_a_command_is_one_printable_line_that_bash_reads_as_its_words():
     ]  # a byte that is no UTF-8
     line = shell.command("printf", "%s\\0", *words)
     assert line.isprintable()
-    read = subprocess.run(["bash", "-c", line], capture_output=True, check=True, timeout=20).stdout
+    read = subprocess.run(
+        ["bash", "-c", line], capture_output=True, check=True, timeout=PATIENCE
+    ).stdout
     expected = [word.encode("utf-8", "surrogateescape") for word in words]
     assert read.split(b"\0")[:-1] == expected

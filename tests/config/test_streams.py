@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from guards import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 TRAIN = (
@@ -45,7 +46,7 @@ WAYS = {
 
 def shell(command: str, folder: Path) -> subprocess.CompletedProcess:
     line = f"set -o pipefail; {command}"
-    return subprocess.run(["bash", "-c", line], capture_output=True, cwd=folder, timeout=100)
+    return subprocess.run(["bash", "-c", line], capture_output=True, cwd=folder, timeout=PATIENCE)
 
 
 def program(folder: Path, text: str) -> str:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from guards import PATIENCE
 
 from isogain.config.terminal import LONGEST, defused, first_line, printable
 
@@ -46,6 +47,6 @@ def test_an_ascii_terminal_is_no_error(tmp_path):
     (tmp_path / "é ∂" / "config.yaml").write_text("a: 1")
     command = [sys.executable, "-m", "isogain.status", str(tmp_path)]
     told = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, env={"PYTHONIOENCODING": "ascii"}
+        command, capture_output=True, text=True, timeout=PATIENCE, env={"PYTHONIOENCODING": "ascii"}
     )
     assert told.stderr == "" and "1 unknown" in told.stdout

@@ -1,5 +1,3 @@
-from functools import cache
-
 import numpy as np
 import pytest
 import torch
@@ -15,13 +13,7 @@ LABELS = {  # examples of 0 … 9, as published
     "test": [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009],
 }
 SPLITS = ("train", "val", "test")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def read_once():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mnist, "idx_tensor", cache(mnist.idx_tensor))
-        yield
+pytestmark = pytest.mark.usefixtures("mnist_read_once")
 
 
 @pytest.fixture(scope="module")

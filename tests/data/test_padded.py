@@ -1,20 +1,12 @@
 """Noise after the rows: fresh in training, the same at every evaluation, and never in the way of the images."""
 
-from functools import cache
-
 import pytest
 import torch
 
-from isogain.data import mnist
 from isogain.data.mnist import SeqMNIST
 from isogain.data.padded import NoisyPadded
 
-
-@pytest.fixture(autouse=True, scope="module")
-def read_once():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mnist, "idx_tensor", cache(mnist.idx_tensor))
-        yield
+pytestmark = pytest.mark.usefixtures("mnist_read_once")
 
 
 def loaded(kind=NoisyPadded, **options):

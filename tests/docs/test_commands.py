@@ -16,6 +16,7 @@ import forked
 import pages
 import pytest
 import yaml
+from guards import PATIENCE
 from pages import PAGES, ROOT, Command
 from wandb_server import KEY, Views
 
@@ -30,7 +31,6 @@ SHORT = (
 SOME_SWEEP = ("multirun/STAMP", "FOLDER", "<sweep>", "sw/gap")
 STANDS_FOR = {"NAME": "means", "KEY": "reg", "FILE": "figure.png", "...": None}
 ELSEWHERE = "reg=coherence"  # a file that the page has a reader write: test_overrides.py
-PATIENCE = 600  # seconds: an end for what hangs
 
 
 @pytest.mark.parametrize(

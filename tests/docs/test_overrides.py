@@ -14,11 +14,12 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from pages import PAGES, ROOT, Command
 from runs import CONF
 
 from isogain.config.check import parts
+from isogain.launch.grid_check import Composed
 from isogain.training.preflight import rehearse
 
 REMARK = re.compile(r"\s{2,}|;|`")  # ends a command in a comment
@@ -72,11 +73,14 @@ def composed(conf: Path, *overrides: str) -> DictConfig:
     return compose("train", [*ours, *overrides], return_hydra_config=True)
 
 
+@cache
+def composer(conf: Path) -> Composed:
+    """What composes a run of the pages: each choice of groups once."""
+    return Composed(lambda chosen: composed(conf, *chosen).copy(), {*GROUPS, "hydra/sweeper"})
+
+
 def built(conf: Path, overrides: list[str]) -> dict:
-    config = composed(conf, *overrides).copy()
-    with open_dict(config):
-        del config["hydra"]
-    return parts(config)
+    return parts(composer(conf)(overrides))
 
 
 def points(overrides: list[str]) -> list[list[str]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import forked
 import pytest
 import torch
+from guards import PATIENCE
 from runs import assert_same_run, checkpoint, summary
 
 from isogain.record.attempts_jsonl import Attempts
@@ -46,7 +47,7 @@ def kill(draw: random.Random, process: ForkServerProcess, by: signal.Signals, jo
     if job and by in GENTLE:
         process.join(draw.uniform(0.0, 0.4))
         process.kill()
-    process.join(30)
+    process.join(PATIENCE)
     assert process.exitcode in {128 + by, -by, *([-signal.SIGKILL] if job else [])}
 
 
@@ -54,7 +55,7 @@ def test_a_run_killed_thirty_times_ends_bitwise_as_if_it_had_not_been(tmp_path):
     draw = random.Random(seed := random.randrange(2**32))
     print(f"seed {seed}")
     whole, cut, log = tmp_path / "whole", tmp_path / "cut", tmp_path / "log"
-    forked.started(log, *OPTIONS, f"out={whole}").join(60)
+    forked.started(log, *OPTIONS, f"out={whole}").join(PATIENCE)
     torn = 0
     for i in range(KILLS):
         job = JOB if i >= SLURM_FROM else {}
@@ -69,7 +70,7 @@ def test_a_run_killed_thirty_times_ends_bitwise_as_if_it_had_not_been(tmp_path):
         kill(draw, process, by, job)
         torn += len(parts(cut)) > 0
     last = forked.started(log, *OPTIONS, f"out={cut}", "resume=true")
-    last.join(60)
+    last.join(PATIENCE)
     assert last.exitcode == 0, log.read_text()[-2000:]
     assert "Traceback" not in log.read_text()
     print(torn, "torn;", [(e["event"][0], e["step"]) for e in Attempts(cut).events()])

@@ -7,11 +7,14 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import forked
 import pytest
 import yaml
 from commands import TINY, TRAIN, called, environment
+from guards import PATIENCE
 from runs import CONF, metrics, small_run, summary
 
+pytestmark = pytest.mark.usefixtures("fork_server")
 HEAVY = {"torch", "pytorch_lightning", "wandb", "numpy"}
 LISTS_MODULES = """
 import atexit, runpy, sys
@@ -22,6 +25,16 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 LONG = (*TINY, "trainer.limit_train_batches=60", "trainer.max_epochs=4")
 FOREVER = (*TINY, "trainer.max_epochs=-1", "optim.schedule=constant")
 REGS = ", ".join(sorted(path.stem for path in (CONF / "reg").glob("*.yaml")))
+
+
+def forked_call(cwd: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """As `called`, in a process forked off one that has imported everything; its streams lie beside `cwd`."""
+    out, err = (cwd.parent / f"{cwd.name}.{stream}" for stream in ("out", "err"))
+    process = forked.python(cwd, out, str(TRAIN), *arguments, errors=err)
+    process.join(PATIENCE)
+    return subprocess.CompletedProcess(
+        arguments, process.exitcode, out.read_text(), err.read_text()
+    )
 
 
 def started(cwd: Path, *arguments: str) -> subprocess.Popen:
@@ -46,7 +59,7 @@ def stopped(process: subprocess.Popen, after: str, by: signal.Signals) -> tuple[
         if line.startswith(after):
             break
     process.send_signal(by)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     return "".join(seen) + out, err
 
 
@@ -109,7 +122,7 @@ def test_cfg_job_shows_the_config_that_the_overrides_make(tmp_path):
 
 
 def test_a_value_that_a_part_refuses_is_one_line_and_leaves_no_run(tmp_path):
-    result = called(tmp_path, *TINY, "init.gain=-1", "reg=gain")
+    result = forked_call(tmp_path, *TINY, "init.gain=-1", "reg=gain")
     assert one_line(result.stderr) == (
         "error: reg.gain must be a finite number > 0, got -1 (reg.gain is ${init.gain})"
     )
@@ -121,7 +134,7 @@ def test_damaged_data_is_one_line_and_on_record(tmp_path):
     data = tmp_path / "data"
     data.mkdir()
     (data / "train-images-idx3-ubyte.xz").write_bytes(b"junk")
-    result = called(tmp_path, *TINY, f"data.root={data}", "out=run")
+    result = forked_call(tmp_path, *TINY, f"data.root={data}", "out=run")
     assert one_line(result.stderr).startswith(
         f"error: {data}/train-images-idx3-ubyte.xz: cannot be read"
     )
@@ -157,6 +170,7 @@ def resumed(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
     return folder, called(cwd, *LONG, *going_on, MPLCONFIGDIR=fonts)
 
 
+@pytest.mark.slow
 def test_a_run_ends_with_exit_code_0_and_tables_at_its_start_and_its_end(resumed):
     folder, result = resumed
     assert result.returncode == 0 and result.stderr == ""
@@ -166,6 +180,7 @@ def test_a_run_ends_with_exit_code_0_and_tables_at_its_start_and_its_end(resumed
     assert re.search(rf"^  folder +\S*multirun/{folder.name}$", result.stdout, re.M)
 
 
+@pytest.mark.slow
 def test_a_run_leaves_one_folder_below_multirun_of_the_working_directory(resumed):
     folder, _ = resumed
     assert folders(folder.parents[1]) == [folder]
@@ -173,6 +188,7 @@ def test_a_run_leaves_one_folder_below_multirun_of_the_working_directory(resumed
     assert "epoch  4" in (folder / "log.txt").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_ends_as_if_it_had_not_been(resumed, tmp_path):
     folder, result = resumed
     small_run(tmp_path / "run", *LONG)
@@ -182,7 +198,7 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(resumed, tmp_path):
 
 def test_a_sweep_goes_on_over_points_that_diverge(tmp_path):
     sweep = ("reg=none,hard", "optim=sgd", "optim.lr=0.01,1e30", "model.activation=linear")
-    result = called(tmp_path, "-m", *TINY, "trainer.max_epochs=1", *sweep, "out=sweep")
+    result = forked_call(tmp_path, "-m", *TINY, "trainer.max_epochs=1", *sweep, "out=sweep")
     found = [summary(tmp_path / "sweep" / str(point))["status"] for point in range(4)]
     assert found == ["finished", "diverged", "finished", "diverged"]
     assert result.returncode == 0 and "Traceback" not in result.stdout + result.stderr
@@ -190,7 +206,7 @@ def test_a_sweep_goes_on_over_points_that_diverge(tmp_path):
 
 def test_a_sweep_goes_on_over_points_that_fail_and_ends_with_exit_code_1(tmp_path):
     sweep = ("trainer.max_epochs=1", f"data.root=null,{tmp_path}/none,null", "out=sweep")
-    result = called(tmp_path, "-m", *TINY, *sweep)
+    result = forked_call(tmp_path, "-m", *TINY, *sweep)
     found = [summary(tmp_path / "sweep" / str(point)) for point in range(3)]
     assert [point["status"] for point in found] == ["finished", "failed", "finished"]
     assert "none/train-images-idx3-ubyte" in found[1]["error"]
@@ -201,7 +217,7 @@ def test_a_sweep_goes_on_over_points_that_fail_and_ends_with_exit_code_1(tmp_pat
 
 
 def test_a_sweep_with_a_point_that_cannot_run_is_refused_and_leaves_nothing(tmp_path):
-    result = called(tmp_path, "-m", *TINY, "model.hidden=4,0", "optim.lr=1,a", "out=sweep")
+    result = forked_call(tmp_path, "-m", *TINY, "model.hidden=4,0", "optim.lr=1,a", "out=sweep")
     assert result.stderr.splitlines() == [
         "error: point 1 (model.hidden=4 optim.lr=a): optim.lr=a: must be a number",
         "error: point 2 (model.hidden=0 optim.lr=1): model.hidden must be a finite number >= 1, got 0",

@@ -17,6 +17,7 @@ from isogain import launch
 from isogain.config.errors import UserError
 from isogain.launch import optuna_study
 
+pytestmark = pytest.mark.usefixtures("mnist_read_once")
 pytest.importorskip("optuna", reason="the extra `sweep` is not installed")
 TINY = (*SMALL, "callbacks=minimal", "trainer.max_epochs=1")
 TINY = tuple(o for o in TINY if not o.startswith("callbacks."))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import forked
 import pytest
+from guards import PATIENCE
 from runs import assert_same_run, metrics, summary
 
 from isogain.record.attempts_jsonl import Attempts
@@ -21,19 +22,19 @@ OPTIONS = (
 
 def ran(log: Path, *arguments: str, **environment: str) -> int:
     process = forked.started(log, *OPTIONS, *arguments, **environment)
-    process.join(60)
+    process.join(PATIENCE)
     return process.exitcode
 
 
 def killed(by: int, after: tuple[Path, str], log: Path, *arguments: str, **environment: str) -> int:
     """As `ran`, but sent a signal once there is such a text in such a file."""
-    process = forked.started(log, *OPTIONS, *arguments, forked.PAUSE % 0.03, **environment)
+    process = forked.started(log, *OPTIONS, *arguments, forked.PAUSE % 0.1, **environment)
     file, text = after
     while process.is_alive() and not (file.exists() and text in file.read_text()):
         time.sleep(0.005)
     assert process.is_alive(), log.read_text()[-2000:]
     os.kill(process.pid, by)
-    process.join(60)
+    process.join(PATIENCE)
     return process.exitcode
 
 
@@ -82,7 +83,7 @@ def test_sigterm_ends_a_sweep_and_resume_runs_what_is_missing(tmp_path):
     assert said.splitlines()[-1].endswith(f"the same command with out={out} resume=true goes on")
     assert "Traceback" not in said and not (out / "2").exists()
     first = (out / "0" / "metrics.csv").stat().st_mtime_ns
-    assert ran(log, *sweep, forked.PAUSE % 0.03, "resume=true") == 0
+    assert ran(log, *sweep, forked.PAUSE % 0.1, "resume=true") == 0
     assert [summary(out / str(point))["status"] for point in range(3)] == ["finished"] * 3
     assert (out / "0" / "metrics.csv").stat().st_mtime_ns == first
     assert len(metrics(out / "1")) == len(metrics(out / "2"))

@@ -1,25 +1,15 @@
 """The same command gives the same numbers, bit for bit, however often it is cut off on the way."""
 
-from functools import cache
 from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
+from cases import covering, one_of_each_kind
 from runs import CONF, Crash, assert_same_run, checkpoint, metrics, small_run
 
-from isogain.data import mnist
-
 STEPS = 18  # three epochs of six
-REGS = [(f"reg={path.stem}",) for path in sorted((CONF / "reg").glob("*.yaml"))]
-LEARNED = [(f"reg={name}", "reg.gain=learned") for name in ("manifold", "oblique")]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def read_once():
-    """The data files, for all runs of this module."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mnist, "idx_tensor", cache(mnist.idx_tensor))
-        yield
+REGS = sorted(path.stem for path in (CONF / "reg").glob("*.yaml"))
+LEARNED = ["manifold reg.gain=learned", "oblique reg.gain=learned"]
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +29,7 @@ def test_another_seed_gives_another_run(whole, tmp_path):
     assert metrics(whole) != metrics(tmp_path / "other")
 
 
-@pytest.mark.parametrize("every", ["null", "4", "6", "1"])
-@pytest.mark.parametrize("at", [3, 6, 9, 12, 13, 17])
+@pytest.mark.parametrize(("every", "at"), covering(["null", "4", "6", "1"], [3, 6, 9, 12, 13, 17]))
 def test_a_resumed_run_ends_bitwise_where_the_uninterrupted_one_ends(whole, tmp_path, every, at):
     out = tmp_path / "cut"
     option = f"callbacks.checkpoints.every={every}"
@@ -50,10 +39,15 @@ def test_a_resumed_run_ends_bitwise_where_the_uninterrupted_one_ends(whole, tmp_
     assert_same_run(whole, out)
 
 
-@pytest.mark.parametrize("options", [*REGS, *LEARNED], ids="-".join)
-def test_every_reg_goes_on_bitwise_where_it_was_cut_off(tmp_path, options):
+@pytest.mark.parametrize("reg", [*one_of_each_kind(REGS), *LEARNED])
+def test_every_reg_goes_on_bitwise_where_it_was_cut_off(tmp_path, reg):
     """Cut in the second epoch, a step after a checkpoint that lies within it."""
-    options = (*options, "trainer.max_epochs=2", "callbacks.checkpoints.every=4", "init.gain=1.1")
+    options = (
+        *f"reg={reg}".split(),
+        "trainer.max_epochs=2",
+        "callbacks.checkpoints.every=4",
+        "init.gain=1.1",
+    )
     small_run(tmp_path / "whole", *options)
     with pytest.raises(RuntimeError, match="crash"):
         small_run(tmp_path / "cut", *options, extra={"crash": Crash(9)})
@@ -62,10 +56,10 @@ def test_every_reg_goes_on_bitwise_where_it_was_cut_off(tmp_path, options):
     assert_same_run(tmp_path / "whole", tmp_path / "cut")
 
 
-@pytest.mark.parametrize("limits", [("trainer.max_steps=15",), ("trainer.max_steps=18",)], ids=str)
-@pytest.mark.parametrize("at", [3, 9, 13])
-def test_a_run_that_ends_by_its_steps_resumes_bitwise_too(tmp_path, limits, at):
+@pytest.mark.parametrize(("steps", "at"), covering([15, 18], [3, 9, 13]))
+def test_a_run_that_ends_by_its_steps_resumes_bitwise_too(tmp_path, steps, at):
     """Lightning takes an epoch that is over for one to go on with where there is a limit in steps."""
+    limits = (f"trainer.max_steps={steps}",)
     small_run(tmp_path / "whole", *limits)
     with pytest.raises(RuntimeError, match="crash"):
         small_run(tmp_path / "cut", *limits, extra={"crash": Crash(at)})

@@ -7,6 +7,7 @@ from pathlib import Path
 import forked
 import pytest
 import yaml
+from guards import PATIENCE
 from runs import metrics, summary
 
 pytestmark = pytest.mark.usefixtures("fork_server")
@@ -21,7 +22,7 @@ def ran(log: Path, *arguments: str, **environment: str) -> tuple[int, str]:
     """Exit code and what was printed."""
     log.unlink(missing_ok=True)
     process = forked.started(log, *OPTIONS, *arguments, **environment)
-    process.join(60)
+    process.join(PATIENCE)
     return process.exitcode, log.read_text()
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from guards import PATIENCE
 from jobs import SUBMITTED, asked, events, hazard, started, states, until
 from runs import SMALL, assert_close_metrics, small_run, summary
 from two_processes import ALONE, OPTIONS, TOGETHER
@@ -34,7 +35,7 @@ def left(tmp_path_factory) -> Left:
     parent = started(cwd, *options, "seed=0", f"out={cwd}/sweep")
     until(lambda: (run / "log.txt").exists() and "epoch  1" in (run / "log.txt").read_text())
     parent.send_signal(signal.SIGINT)
-    _, err = parent.communicate(timeout=20)
+    _, err = parent.communicate(timeout=PATIENCE)
     asked("scancel", "--signal=USR2", events(run)[0]["slurm_job"])
     until((run / "summary.json").exists)
     return Left(run, err, parent.returncode)

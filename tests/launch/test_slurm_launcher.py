@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from guards import PATIENCE
 from jobs import SUBMITTED, TRAIN, asked, events, hazard, judged, started, states, until
 from runs import SMALL, metrics, small_run
 
@@ -44,7 +45,7 @@ def nine(tmp_path_factory) -> Nine:
     parent = started(cwd, *SMALL, *SUBMITTED, *quick, bad, "seed=range(9)")
     until(lambda: any(events(cwd / "sweep" / str(n)) for n in range(9)))
     early = states(cwd / "sweep")
-    out, err = parent.communicate(timeout=120)
+    out, err = parent.communicate(timeout=PATIENCE)
     late = judged(cwd / "sweep")
     (line,) = rerun.commands(late)
     said = {run.name: run.state for run in late.runs}
@@ -87,7 +88,7 @@ def test_status_at_the_end_counts_what_the_parent_counts(nine):
 def test_the_command_that_status_prints_runs_again_what_failed_and_was_lost_and_nothing_else(nine):
     assert nine.rerun[:3] == ["python", str(TRAIN), "-m"]
     again = started(nine.folder.parent, *nine.rerun[3:])
-    out, err = again.communicate(timeout=100)
+    out, err = again.communicate(timeout=PATIENCE)
     assert again.returncode == 0 and not err and "2 points in" in out, out + err
     assert Counter(states(nine.folder).values()) == {"done": 9}
     starts = {
@@ -126,7 +127,7 @@ def orphaned(tmp_path_factory) -> Iterator[tuple[Path, dict[str, str]]]:
         "--wrap=true",
     )
     asked("sbatch", "--job-name=urgent", *urgent)
-    until(lambda: all((run / "summary.json").exists() for run in runs), 100)
+    until(lambda: all((run / "summary.json").exists() for run in runs))
     yield cwd / "sweep", said
     parent.communicate()
 

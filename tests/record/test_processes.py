@@ -17,7 +17,7 @@ CHILD = """
 import sys, time
 from isogain.record.processes import this_process
 print(this_process(), flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 

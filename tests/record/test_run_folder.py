@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
+from guards import PATIENCE
 from omegaconf import OmegaConf
 
 from isogain.config.errors import ConfigError
@@ -41,13 +42,13 @@ def test_no_two_processes_make_up_the_same_name():
 
 
 def attempt(folder: Path, start: Barrier, answers: multiprocessing.Queue, resume: bool) -> None:
-    start.wait(20)
+    start.wait(PATIENCE)
     try:
         claim(folder, resume)
         answers.put("claimed")
     except ConfigError as error:
         answers.put(str(error))
-    start.wait(20)  # one that has claimed the folder is at work in it
+    start.wait(PATIENCE)  # one that has claimed the folder is at work in it
 
 
 def answers_of_claimants(folder: Path, resume: bool) -> list[str]:
@@ -58,9 +59,9 @@ def answers_of_claimants(folder: Path, resume: bool) -> list[str]:
     ]
     for process in claimants:
         process.start()
-    said = [answers.get(timeout=20) for _ in claimants]
+    said = [answers.get(timeout=PATIENCE) for _ in claimants]
     for process in claimants:
-        process.join(20)
+        process.join(PATIENCE)
     return said
 
 
@@ -83,7 +84,7 @@ def test_of_runs_that_resume_a_folder_at_once_one_gets_it_and_the_others_are_tol
 
 
 def test_a_run_whose_process_was_killed_can_be_resumed_at_once(tmp_path):
-    process = FORK.Process(target=lambda: (claim(tmp_path), time.sleep(60)))
+    process = FORK.Process(target=lambda: (claim(tmp_path), time.sleep(PATIENCE)))
     process.start()
     while not RunFolder(tmp_path).attempts.events():
         time.sleep(0.01)
@@ -94,7 +95,7 @@ def test_a_run_whose_process_was_killed_can_be_resumed_at_once(tmp_path):
 
 
 def test_a_requeued_job_takes_its_run_up_though_the_attempt_before_has_not_gone_yet(tmp_path):
-    process = FORK.Process(target=lambda: (claim(tmp_path), time.sleep(60)))
+    process = FORK.Process(target=lambda: (claim(tmp_path), time.sleep(PATIENCE)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SLURM_JOB_ID", "12")
         process.start()

@@ -2,10 +2,11 @@
 
 import json
 import re
-import subprocess
 import sys
 
+import forked
 import pytest
+from guards import PATIENCE
 from mirrors import folders, kind, records
 from omegaconf import OmegaConf
 from runs import CONF, SMALL, small_run
@@ -138,14 +139,12 @@ def test_the_key_is_in_no_file_of_a_run_and_on_no_page(run, monkeypatch, tmp_pat
     assert MARKER not in (tmp_path / "page.html").read_text()
 
 
-def test_the_key_is_not_said_on_the_terminal(tmp_path, monkeypatch):
-    monkeypatch.setenv("WANDB_API_KEY", MARKER)
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("HOME", str(tmp_path))
+def test_the_key_is_not_said_on_the_terminal(tmp_path, fork_server):
+    account = {"WANDB_API_KEY": MARKER, "WANDB_MODE": "offline", "HOME": str(tmp_path)}
     options = [o for o in SMALL if o != "logger=csv"] + [f"out={tmp_path / 'run'}"]
-    command = [sys.executable, str(CONF.parent / "train.py"), *options, "trainer.max_steps=1"]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=90, cwd=tmp_path)
-    assert said.returncode == 0 and "finished" in said.stdout
-    assert MARKER not in said.stdout + said.stderr
+    command = (str(CONF.parent / "train.py"), *options, "trainer.max_steps=1")
+    process = forked.python(tmp_path, tmp_path / "terminal", *command, **account)
+    process.join(PATIENCE)
+    assert process.exitcode == 0 and "finished" in (tmp_path / "terminal").read_text()
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert files and not [path for path in files if MARKER.encode() in path.read_bytes()]

@@ -3,13 +3,13 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
+from guards import PATIENCE
 from runs import metrics, small_run, summary
 from wandb_server import KEY, Server
 
@@ -18,6 +18,9 @@ from isogain.tracking import offline, sync
 KILLED = """
 import os, signal, sys, time
 sys.path.insert(0, sys.argv[1])
+for name in [name for name in os.environ if name.startswith("WANDB_")]:
+    del os.environ[name]  # the service of another process would outlive the kill, and hold the run
+os.environ["WANDB_MODE"] = "offline"
 from pathlib import Path
 import pytorch_lightning as pl
 from runs import small_run
@@ -39,22 +42,17 @@ OPTIONS = (
 
 
 @pytest.fixture(scope="module")
-def sweep(tmp_path_factory) -> Path:
+def sweep(tmp_path_factory, fork_server) -> Path:
     """A sweep with a run that was killed at step 11, with step 8 saved and step 10 logged, and resumed to its end."""
     path = tmp_path_factory.mktemp("sync") / "my_sweep"
     path.mkdir()
     (path / "multirun.yaml").touch()
-    tests = Path(__file__).parents[1]
-    # without WANDB_SERVICE: the service of this process would outlive the kill, and hold the run
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
-    environment |= {"WANDB_MODE": "offline", "PYTHONPATH": str(tests.parent / "src")}
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tests), str(path / "0"), *OPTIONS],
-        env=environment,
-        capture_output=True,
-        timeout=120,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    script, log = path.parent / "killed.py", path.parent / "log"
+    script.write_text(KILLED)
+    words = (str(script), str(Path(__file__).parents[1]), str(path / "0"), *OPTIONS)
+    killed = forked.python(path.parent, log, *words)
+    killed.join(PATIENCE)
+    assert killed.exitcode == -signal.SIGKILL, log.read_text()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WANDB_MODE", "offline")
         small_run(path / "0", *OPTIONS, "resume=true")

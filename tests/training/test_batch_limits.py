@@ -74,6 +74,7 @@ def test_batches_counted_over_all_epochs_may_be_more_than_an_epoch_has():
     assert told(6, val_check_interval=7, check_val_every_n_epoch=None) == []
 
 
+@pytest.mark.usefixtures("mnist_read_once")
 @pytest.mark.parametrize("ranks", [1, 3])
 @pytest.mark.parametrize("data", DATA)
 def test_a_task_knows_before_it_is_read_how_many_batches_its_smallest_share_has(data, ranks):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import forked
 import pytest
+from guards import PATIENCE
 from runs import assert_close_metrics, assert_same_run, summary
 from two_processes import ALONE, OPTIONS, TOGETHER
 
@@ -22,16 +23,16 @@ def folders(tmp_path_factory) -> Path:
     cwd = tmp_path_factory.mktemp("distributed")
     both = forked.started(cwd / "two.log", *OPTIONS, *TOGETHER, f"out={cwd}/two")
     one = forked.started(cwd / "one.log", *OPTIONS, *ALONE, f"out={cwd}/one")
-    one.join(60), both.join(60)
+    one.join(PATIENCE), both.join(PATIENCE)
     cut = (*OPTIONS, *TOGETHER, f"out={cwd}/cut")
     process = forked.started(cwd / "cut.log", *cut, forked.PAUSE % 0.1)
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while "epoch  1" not in said(cwd / "cut") and time.monotonic() < end:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGTERM)  # rank zero alone
-    process.join(60)
+    process.join(PATIENCE)
     resumed = forked.started(cwd / "resumed.log", *cut, "resume=true")
-    resumed.join(60)
+    resumed.join(PATIENCE)
     codes = [each.exitcode for each in (both, one, process, resumed)]
     assert codes == [0, 0, 143, 0], "".join(log.read_text() for log in cwd.glob("*.log"))
     return cwd

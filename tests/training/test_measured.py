@@ -1,7 +1,6 @@
 """A number in a summary was measured in this run, on the weights that it is said of."""
 
 import math
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +11,10 @@ from runs import Crash, assert_same_run, checkpoint, composed, metrics, small_ru
 
 from isogain.callbacks.base import Diagnostic
 from isogain.config.check import parts
-from isogain.data import mnist
 
 FEW = ("trainer.limit_val_batches=2", "optim.lr=0.01")  # an epoch has six steps
 OF_THE_WEIGHTS = ("gap/final", "gain", "jacobian/log_max", "signal_grad/log_ratio", "val/acc")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def read_once():
-    """The data files, for all runs of this module."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mnist, "idx_tensor", cache(mnist.idx_tensor))
-        yield
+pytestmark = pytest.mark.usefixtures("mnist_read_once")
 
 
 def column(out: Path, name: str) -> dict[int, float]:

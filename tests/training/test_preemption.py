@@ -5,17 +5,16 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
+from cases import covering
 from runs import assert_same_run, checkpoint, small_run, summary
 
 from isogain.callbacks.save_on_signal import SaveOnWarning
 from isogain.config.errors import Interrupted, Preempted
-from isogain.data import mnist
 from isogain.record.attempts_jsonl import Attempts
 from isogain.training.preemption import Warnings, in_a_batch_job
 
@@ -30,14 +29,6 @@ HOOKS = {  # where a signal comes, at which step; the step at which the run is s
     ("on_train_epoch_end", 12): 12,
     ("on_save_checkpoint", 12): 12,
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def read_once():
-    """The data files, for all runs of this module."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mnist, "idx_tensor", cache(mnist.idx_tensor))
-        yield
 
 
 @pytest.fixture(autouse=True)
@@ -100,14 +91,13 @@ def whole(tmp_path_factory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("signum", [TERM, USR2])
-@pytest.mark.parametrize(("hook", "at"), HOOKS)
+@pytest.mark.parametrize(("moment", "signum"), covering(list(HOOKS), [TERM, USR2]))
 def test_outside_slurm_a_run_saves_ends_says_how_to_go_on_and_goes_on_bitwise(
-    whole, tmp_path, hook, at, signum
+    whole, tmp_path, moment, signum
 ):
-    out, step = tmp_path / "run", HOOKS[hook, at]
+    out, step = tmp_path / "run", HOOKS[moment]
     with pytest.raises(Interrupted) as told:
-        warned_run(out, send=Send(hook, at, signum))
+        warned_run(out, send=Send(*moment, signum))
     assert told.value.code == 128 + signum
     line = f"interrupted at step {step} by {signum.name}; the same command with out={out} resume=true goes on"
     assert str(told.value) == summary(out)["error"] == line

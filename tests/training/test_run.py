@@ -2,19 +2,17 @@
 
 import json
 import math
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from cases import parts
+from cases import covering, one_of_each_kind, parts
 from runs import CONF, checkpoint, composed, metrics, small_run, summary
 from torch.nn.utils.parametrize import is_parametrized
 
 from isogain.config.errors import CheckpointError, ConfigError, DataError
-from isogain.data import mnist
 from isogain.linalg import orthogonality_gap
 from isogain.optim import kernel_parameters
 
@@ -40,21 +38,12 @@ FILES = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def read_once():
-    """The data files, for all runs of this module."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mnist, "idx_tensor", cache(mnist.idx_tensor))
-        yield
-
-
 def column(out: Path, name: str) -> list[float]:
     """What was logged under `name`, in order."""
     return [float(row[name]) for row in metrics(out) if row[name]]
 
 
-@pytest.mark.parametrize("reg", REGS)
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(("model", "reg"), covering(MODELS, REGS))
 def test_every_reg_trains_every_model_from_wherever_it_starts(tmp_path, model, reg):
     options = (f"model={model}", f"reg={reg}", "init=gaussian", "init.gain=1.1")
     numbers = small_run(tmp_path / "run", *options, "trainer.max_steps=2")
@@ -65,15 +54,13 @@ def test_every_reg_trains_every_model_from_wherever_it_starts(tmp_path, model, r
     assert numbers["gap/worst"] <= BOUNDS.get(reg, math.inf)
 
 
-@pytest.mark.parametrize("init", INITS)
-@pytest.mark.parametrize("optim", OPTIMS)
+@pytest.mark.parametrize(("init", "optim"), covering(INITS, OPTIMS))
 def test_every_init_trains_with_every_optimiser(tmp_path, init, optim):
     options = (f"init={init}", f"optim={optim}", "reg=manifold", "trainer.max_steps=2")
     assert small_run(tmp_path / "run", *options)["status"] == "finished"
 
 
-@pytest.mark.parametrize("optim", OPTIMS)
-@pytest.mark.parametrize("reg", ["manifold", "oblique"])
+@pytest.mark.parametrize(("reg", "optim"), covering(["manifold", "oblique"], OPTIMS))
 def test_a_learned_gain_is_trained_at_a_rate_of_its_own(tmp_path, reg, optim):
     out = tmp_path / "run"
     options = (f"reg={reg}", "reg.gain=learned", f"optim={optim}", "optim.gain_lr=0.01")
@@ -199,8 +186,9 @@ class Computed(pl.Callback):
         self.kernels.append(w.detach().clone())
 
 
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("reg", ["gain", "hard", "manifold", "landing", "exp", "spectral"])
+@pytest.mark.parametrize(
+    ("model", "reg"), covering(MODELS, ["gain", "hard", "manifold", "landing", "exp", "spectral"])
+)
 def test_mixed_precision_leaves_kernels_and_constraints_in_float32(tmp_path, model, reg):
     out, computed = tmp_path / "run", Computed()
     options = (f"model={model}", f"reg={reg}", "trainer.precision=bf16-mixed")
@@ -243,7 +231,7 @@ def test_the_gap_of_soft_is_that_from_its_own_target(tmp_path):
     assert float(metrics(tmp_path / "run")[0]["gap/max"]) == pytest.approx(1.3**2 - 1, abs=1e-5)
 
 
-@pytest.mark.parametrize("reg", REGS)
+@pytest.mark.parametrize("reg", one_of_each_kind(REGS))
 def test_gradients_accumulate_to_those_of_the_larger_batch(tmp_path, reg):
     options = (f"reg={reg}", "init=gaussian", "optim=sgd", "trainer.max_steps=2")
     small_run(tmp_path / "one", *options, "data.batch_size=64")
@@ -378,7 +366,7 @@ class Poison(pl.Callback):
             w.grad.fill_(torch.nan)
 
 
-@pytest.mark.parametrize("reg", REGS)
+@pytest.mark.parametrize("reg", one_of_each_kind(REGS))
 def test_a_gradient_that_is_not_finite_is_a_divergence(tmp_path, reg):
     numbers = small_run(tmp_path / "run", f"reg={reg}", extra={"poison": Poison()})
     assert numbers["status"] == "diverged" and numbers["steps"] <= 1
@@ -461,7 +449,7 @@ class Norms(pl.Callback):
         self.norms += [torch.linalg.vector_norm(torch.cat(grads)).item()] if grads else []
 
 
-@pytest.mark.parametrize("reg", REGS)
+@pytest.mark.parametrize("reg", one_of_each_kind(REGS))
 def test_clipping_acts_on_what_the_regulariser_left_of_the_gradient(tmp_path, reg):
     """Steps of 0.1 · 0.01 at most, six of them, leave a kernel of 8 units nearly orthogonal."""
     look = Norms()

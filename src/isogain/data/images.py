@@ -60,7 +60,8 @@ class Images(Task):
         draw = torch.Generator().manual_seed(self.split_seed)
         rows = torch.randperm(len(train_y), generator=draw)
         train, val = rows[self.validation :], rows[: self.validation]
-        images = {"train": train_x[train], "val": train_x[val], "test": test_x}
+        chosen = train_x.index_select  # half the time of train_x[train]
+        images = {"train": chosen(0, train), "val": chosen(0, val), "test": test_x}
         labels = {"train": train_y[train], "val": train_y[val], "test": test_y}
         parts = {p: (self.kept(x), labels[p].long()) for p, x in images.items()}
         self._features = view_of(self.inputs, parts["train"][0], self.shape[-1], device)

@@ -11,6 +11,7 @@ from functools import partial
 
 import pytest
 from boards import board_run
+from guards import PATIENCE
 
 from isogain.analysis.board.__main__ import main
 
@@ -58,9 +59,9 @@ def test_it_prints_its_address_serves_and_ends_by_ctrl_c(tmp_path):
     ) as board:
         url = board.stdout.readline().strip()
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]{16}/", url)
-        assert b"isogain board" in urllib.request.urlopen(url, timeout=20).read()
+        assert b"isogain board" in urllib.request.urlopen(url, timeout=PATIENCE).read()
         board.send_signal(signal.SIGINT)
-        out, err = board.communicate(timeout=20)
+        out, err = board.communicate(timeout=PATIENCE)
         assert board.returncode == 0 and err == "" and "Traceback" not in out
 
 

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 from boards import board_run
+from guards import PATIENCE
 
 from isogain.analysis.board.index import Index
 from isogain.analysis.board.server import Server
@@ -25,7 +26,7 @@ def server(tmp_path_factory):
 
 def asked(server, path, method="GET", **headers):
     """Status, headers and body of an answer; the path goes over the wire as it is."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=PATIENCE)
     connection.request(method, path, headers=headers)
     reply = connection.getresponse()
     found = reply.status, reply.headers, reply.read()
@@ -108,7 +109,7 @@ def test_many_at_once_get_the_same_answer(server):
         for _ in range(8)
     ]
     [thread.start() for thread in threads]
-    [thread.join(20) for thread in threads]
+    [thread.join(PATIENCE) for thread in threads]
     assert (
         len(found) == 8
         and len(set(found)) == 1
@@ -119,7 +120,7 @@ def test_many_at_once_get_the_same_answer(server):
 def test_two_hundred_that_ask_at_once_are_all_answered(tmp_path):
     with Server(Index(tmp_path)) as server:
         address = server.server_address
-        waiting = [socket.create_connection(address, timeout=5) for _ in range(200)]
+        waiting = [socket.create_connection(address, timeout=PATIENCE) for _ in range(200)]
         threading.Thread(target=server.serve_forever, daemon=True).start()
         for client in waiting:
             request = f"GET /{server.word}/api/runs HTTP/1.0\r\nHost: localhost\r\n\r\n"
