@@ -33,17 +33,17 @@ if TYPE_CHECKING:
     from isogain.reg import Stiefel as Stiefel
 
 __version__ = "0.1.0"
-_MODULES = {
-    "isogain.analysis.statistics": ["runs"],
-    "isogain.diagnostics": ["fisher_eigenvalues", "gradient_norms", "jacobian_spectrum"],
-    "isogain.init": ["cayley_", "gaussian_", "glorot_", "henaff_", "identity_", "orthogonal_"],
-    "isogain.linalg": ["orthogonality_gap", "polar"],
-    "isogain.models": ["LSTM", "MLP", "RNN"],
-    "isogain.reg": [
-        *["DoubleSoft", "Landing", "Lie", "MutualCoherence", "Oblique", "Projection"],
-        *["Regularizer", "SRIP", "Soft", "Spectral", "Stiefel"],
-    ],
-}
-__getattr__, __dir__ = lazy_names(
-    __name__, {name: module for module, names in _MODULES.items() for name in names}
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "analysis.statistics": ["runs"],
+        "diagnostics": ["fisher_eigenvalues", "gradient_norms", "jacobian_spectrum"],
+        "init": ["cayley_", "gaussian_", "glorot_", "henaff_", "identity_", "orthogonal_"],
+        "linalg": ["orthogonality_gap", "polar"],
+        "models": ["LSTM", "MLP", "RNN"],
+        "reg": [
+            *["DoubleSoft", "Landing", "Lie", "MutualCoherence", "Oblique", "Projection"],
+            *["Regularizer", "SRIP", "Soft", "Spectral", "Stiefel"],
+        ],
+    },
 )

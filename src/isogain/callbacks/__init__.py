@@ -1,1 +1,21 @@
 """Callbacks: when to measure, on which batch, under which name; the numbers come from `diagnostics`."""
+
+from isogain.lazy import lazy_names
+
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "base": ["Diagnostic", "Every"],
+        "checkpointing": ["Checkpoints"],
+        "curvature": ["FisherCurvature"],
+        "factors": ["FactorSpectrum"],
+        "gradients": ["GradientNorms", "SignalGradients"],
+        "jacobian": ["JacobianSpectrum"],
+        "learning_time": ["LearningTime"],
+        "progress": ["Progress"],
+        "save_on_signal": ["SaveOnWarning"],
+        "signals": ["SignalStatistics"],
+        "theory": ["TheoryPrediction"],
+        "weights": ["OrthogonalityGap", "WeightSpectrum"],
+    },
+)

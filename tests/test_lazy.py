@@ -6,7 +6,10 @@ from importlib import import_module
 
 import pytest
 
-ROOMS = ["isogain.config", "isogain.record", "isogain.tracking"]
+ROOMS = [
+    *("isogain.callbacks", "isogain.config", "isogain.data", "isogain.record"),
+    *("isogain.tracking", "isogain.training"),
+]
 
 
 def test_importing_a_lazy_room_loads_nothing_but_the_room():
