@@ -64,10 +64,15 @@ def test_stop_ends_the_training_once_all_values_are_reached_and_not_before(tmp_p
 
 
 def test_without_a_value_it_does_nothing(tmp_path):
-    model = trained(tmp_path, LearningTime(stop=True))
+    model = trained(tmp_path, LearningTime())
     assert times(model) == {} and model.global_step == 24
 
 
 def test_a_negative_value_is_refused():
     with pytest.raises(ValueError, match="^at must be a finite number >= 0, got -1"):
         LearningTime(at=[1.0, -1.0])
+
+
+def test_stop_without_a_value_is_refused():
+    with pytest.raises(ValueError, match="^stop: has no effect without a value in at$"):
+        LearningTime(stop=True)

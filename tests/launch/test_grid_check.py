@@ -34,6 +34,7 @@ def found(*points: tuple[str, ...], here: bool = True, **options) -> list[tuple[
         ("model=lstm", "model.forget_bias=2", "reg=none"),
         ("+model.extra=1", "seed=3", "model.extra=2"),
         ("data=copy", "data.T=7", "++trainer.max_time=null"),
+        ("callbacks.weights.every=5", "~callbacks.weights", "seed=3"),
     ],
 )
 def test_a_point_composed_from_its_groups_is_what_hydra_composes(overrides):

@@ -75,9 +75,11 @@ class Composed:
 
     def __call__(self, overrides: Sequence[str]) -> DictConfig:
         parsed = [parse(override) for override in overrides]
-        chosen = tuple(p.input_line for p in parsed if not self._is_value(p))
+        # a key may be set and then deleted: the order is Hydra's
+        values = [] if any(p.is_delete() for p in parsed) else list(filter(self._is_value, parsed))
+        chosen = tuple(p.input_line for p in parsed if p not in values)
         config = copy.deepcopy(self.of_groups(chosen))
-        for value in filter(self._is_value, parsed):
+        for value in values:
             _set(config, value)
         return config
 
