@@ -33,12 +33,14 @@ def sweep(tmp_path_factory):
         return ended, first, called(cwd, *command, "resume=true"), statuses(cwd / "sweep")
 
 
+@pytest.mark.slow
 def test_every_point_but_the_killed_one_leaves_its_summary(sweep):
     ended, result, *_ = sweep
     assert ended == ["finished", "failed", None, "finished"]
     assert result.returncode == 1 and "Traceback" not in result.stdout + result.stderr
 
 
+@pytest.mark.slow
 def test_each_point_that_went_wrong_is_told_in_one_line(sweep):
     _, result, *_ = sweep
     assert result.stderr.splitlines() == [
@@ -49,6 +51,7 @@ def test_each_point_that_went_wrong_is_told_in_one_line(sweep):
     assert "point 2 (seed=2): lost: killed by SIGKILL" in result.stdout
 
 
+@pytest.mark.slow
 def test_resumed_it_takes_up_what_is_not_over_and_nothing_else(sweep):
     *_, again, ended = sweep
     assert ended == ["finished"] * 4

@@ -75,6 +75,7 @@ def test_a_run_that_is_done_goes_on_where_more_is_asked_of_it(tmp_path):
     assert summary(out)["epochs"] == 4
 
 
+@pytest.mark.slow
 def test_sigterm_ends_a_sweep_and_resume_runs_what_is_missing(tmp_path):
     out, log = tmp_path / "sweep", tmp_path / "log"
     sweep = ("-m", "seed=0,1,2", f"out={out}")

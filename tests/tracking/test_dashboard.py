@@ -139,6 +139,7 @@ def test_the_key_is_in_no_file_of_a_run_and_on_no_page(run, monkeypatch, tmp_pat
     assert MARKER not in (tmp_path / "page.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_key_is_not_said_on_the_terminal(tmp_path, fork_server):
     account = {"WANDB_API_KEY": MARKER, "WANDB_MODE": "offline", "HOME": str(tmp_path)}
     options = [o for o in SMALL if o != "logger=csv"] + [f"out={tmp_path / 'run'}"]

@@ -199,6 +199,7 @@ def test_grouping_by_another_option_and_every_run(browser, url):
         assert "2 (" in page.inner_text(".legend") and "6 (" in page.inner_text(".legend")
 
 
+@pytest.mark.slow
 def test_a_page_that_is_open_follows_runs_that_go_on(browser, tmp_path):
     with Server(Index(tmp_path)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -153,6 +153,7 @@ def test_levels_are_written_as_they_were_said_and_in_their_order(tmp_path, capsy
     ]
 
 
+@pytest.mark.slow
 def test_what_is_too_long_for_a_terminal_is_cut_there_and_whole_in_files(tmp_path, capsys):
     for i in range(50):
         write_run(tmp_path / "s" / str(i), {"init.gain": 1.0 + i}, {"test/acc": i / 100})
