@@ -198,7 +198,7 @@ def test_the_grid_holds_final_means_times_to_arrive_and_what_became_of_the_rest(
 
 def test_a_run_that_does_not_arrive_is_late_without_bound(sweep):
     found = depth_gain.time_to(sweep, "model.depth", "init.gain", "train/acc", 0.91)  # only seed 1
-    assert np.isnan(found.values[0, 1]) and found.said[0, 1] == "never"
+    assert np.isnan(found.values[0, 1]) and found.reasons[0, 1] == "never"
     assert depth_gain.default_reach(sweep, "train/acc") == pytest.approx(0.9 * 0.92, abs=0.005)
 
 
