@@ -93,7 +93,7 @@ def test_a_run_whose_process_is_gone_is_lost(tmp_path):
     assert rows(Index(tmp_path))[0]["a"]["status"] == "lost"
 
 
-def test_broken_foreign_and_pending_runs_are_told_and_none_is_dropped(sweep):
+def test_broken_foreign_and_pending_runs_are_reported_and_none_is_dropped(sweep):
     (sweep / "0" / "summary.json").write_text('{"status": "fini')
     (sweep / "1" / "metrics.csv").write_bytes(b"\xff\xfe\0\n")
     (sweep / "2" / "spectra.npz").write_bytes(b"PK\3\4 no zip")

@@ -51,7 +51,7 @@ class Curves:
 
     def __getitem__(self, name: str) -> Curve:
         """Steps and values of a column, including the last row, which may still change; empty for an unknown column."""
-        steps, values = (list(part) for part in self._joined(name))
+        steps, values = (list(part) for part in self._points_of(name))
         if name in self._last:
             return [*steps, self.step], [*values, self._last[name]]
         return steps, values
@@ -100,11 +100,11 @@ class Curves:
             self._known[name] = float(values[-1])
             self._points.setdefault(name, []).append((steps, values))
             if sum(len(part) for part, _ in self._points[name]) > 2 * KEPT:
-                steps, values = self._joined(name)
-                kept = _kept(values, KEPT)
+                steps, values = self._points_of(name)
+                kept = _kept_indices(values, KEPT)
                 self._points[name] = [(steps[kept], values[kept])]
 
-    def _joined(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+    def _points_of(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         parts = self._points.get(name, [])
         if len(parts) > 1:
             steps, values = (np.concatenate(part) for part in zip(*parts, strict=True))
@@ -119,11 +119,11 @@ def thinned(curve: Curve, points: int) -> Curve:
     steps, values = curve
     if len(values) <= points:
         return curve
-    kept = _kept(np.asarray(values, dtype=float), points).tolist()
+    kept = _kept_indices(np.asarray(values, dtype=float), points).tolist()
     return [steps[k] for k in kept], [values[k] for k in kept]
 
 
-def _kept(values: np.ndarray, points: int) -> np.ndarray:
+def _kept_indices(values: np.ndarray, points: int) -> np.ndarray:
     """Indices of the points that `thinned` keeps; a NaN is kept only if its piece holds nothing else."""
     middle = values[1:-1]
     pieces = max((points - 2) // 2, 1)

@@ -21,7 +21,7 @@ def heat_maps(folder: Path) -> dict[str, dict[str, Any]]:
     Raises FileNotFoundError and Damaged.
     """
     with opened_spectra(folder) as arrays:
-        names = list(_spectra(arrays))[:PICTURES]
+        names = list(_spectrum_names(arrays))[:PICTURES]
         return {name: _heat_map(arrays, name) for name in names}
 
 
@@ -56,7 +56,7 @@ def finite(values: np.ndarray) -> list:
     return [float(f"{v:.6g}") if np.isfinite(v) else None for v in values.tolist()]
 
 
-def _spectra(arrays: Spectra) -> Iterator[str]:
+def _spectrum_names(arrays: Spectra) -> Iterator[str]:
     for name in arrays.names:
         is_spectrum = arrays.axes(name)[-1:] == ["value"]
         if (
@@ -71,7 +71,7 @@ def _spectra(arrays: Spectra) -> Iterator[str]:
 def _heat_map(arrays: Spectra, name: str) -> dict[str, Any]:
     steps = arrays.steps(name)
     events = spread(len(steps), EVENTS)
-    ends = [_ends(arrays.events(name, [k])) for k in events]
+    ends = [_range(arrays.events(name, [k])) for k in events]
     low, high = min(e[0] for e in ends), max(e[1] for e in ends)
     if high < 1.01 * low:
         low, high = low / 1.1, high * 1.1
@@ -92,6 +92,6 @@ def _floored(values: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(flat), np.maximum(flat, FLOOR), FLOOR)
 
 
-def _ends(values: np.ndarray) -> tuple[float, float]:
+def _range(values: np.ndarray) -> tuple[float, float]:
     flat = _floored(values)
     return float(flat.min()), float(flat.max())

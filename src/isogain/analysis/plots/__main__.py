@@ -92,7 +92,7 @@ def draw(options: argparse.Namespace) -> None:
     from isogain.analysis.plots.style import save
     from isogain.analysis.statistics.runs_table import runs
 
-    figure = function(options.figure)
+    figure = figure_function(options.figure)
     names = ("by", "against", "metric", "rows", "columns", "curve", "reach")
     given = {name: v for name in names if (v := getattr(options, name)) is not None}
     known = inspect.signature(figure).parameters
@@ -109,7 +109,7 @@ def draw(options: argparse.Namespace) -> None:
     print(printable(options.out))
 
 
-def function(name: str) -> Callable[..., Any]:
+def figure_function(name: str) -> Callable[..., Any]:
     """The function that draws the figure of this name from the table of `runs_table.runs`."""
     module, _ = FIGURES[name]
     return getattr(import_module(f"isogain.analysis.plots.{module}"), module)

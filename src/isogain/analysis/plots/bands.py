@@ -5,8 +5,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from isogain.analysis.plots.groups import Events, counted, empty, groups, measured
-from isogain.analysis.plots.style import COLOURS, below, page, styled, title
+from isogain.analysis.plots.groups import (
+    Events,
+    counted_label,
+    draw_reason,
+    events_by_group,
+    groups,
+)
+from isogain.analysis.plots.style import COLOURS, page, styled, title, x_label
 
 FLOOR = 1e-12  # the least singular value shown: below lie those that float64 could not resolve
 PERCENTILES = (5, 25, 50, 75, 95, 100)
@@ -22,17 +28,17 @@ def percentiles(events: Events) -> np.ndarray:
 def bands(table: pd.DataFrame, by: tuple[str, ...] = ()) -> Any:
     """A panel for each run, or for each group with the values of all its runs together, on one scale."""
     named = groups(table, by)
-    spectra, missing = measured(named, SPECTRUM)
+    spectra, missing = events_by_group(named, SPECTRUM)
     figure, panels = page(len(named), sharey=True)
     for i, (axes, (name, runs)) in enumerate(zip(panels, named.items(), strict=True)):
-        title(axes, counted(name, runs))
+        title(axes, counted_label(name, runs))
         if name in missing:
-            empty(axes, missing[name])
+            draw_reason(axes, missing[name])
         else:
             _draw(axes, spectra[name], COLOURS[i % len(COLOURS)])
     panels[0].set_yscale("log")
     panels[0].set_ylim(bottom=max(panels[0].get_ylim()[0], FLOOR))
-    below(panels, "optimiser steps")
+    x_label(panels, "optimiser steps")
     figure.supylabel(r"singular values of $\partial h_L/\partial h_0$")
     figure.legend(handles=_legend(), loc="outside lower center", ncols=5, frameon=False)
     return figure

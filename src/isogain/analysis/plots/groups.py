@@ -54,7 +54,9 @@ def training_overrides(folder: Path) -> list[str]:
     return [override for override in overrides if not split(override)[0].startswith(HIDDEN)]
 
 
-def measured(named: dict[str, pd.DataFrame], name: str) -> tuple[dict[str, Events], dict[str, str]]:
+def events_by_group(
+    named: dict[str, pd.DataFrame], name: str
+) -> tuple[dict[str, Events], dict[str, str]]:
     """Label -> the array `name` of its runs, and label -> why it has none. Raises KeyError where no group has it."""
     events_of, missing = {}, {}
     for title, runs in named.items():
@@ -67,7 +69,7 @@ def measured(named: dict[str, pd.DataFrame], name: str) -> tuple[dict[str, Event
     return events_of, missing
 
 
-def empty(axes: Any, reason: str) -> None:
+def draw_reason(axes: Any, reason: str) -> None:
     """Show in a panel the reason why nothing is drawn in it."""
     axes.set_axis_off()
     axes.text(
@@ -75,7 +77,7 @@ def empty(axes: Any, reason: str) -> None:
     )
 
 
-def counted(name: str, runs: pd.DataFrame) -> str:
+def counted_label(name: str, runs: pd.DataFrame) -> str:
     """A group's label with the number of seeds, that of runs if it is larger, and the status of unfinished runs."""
     done = runs[runs["status"] == "finished"]
     n, bad = seeds(done).nunique(), others(runs.assign(there=0.0), "there")

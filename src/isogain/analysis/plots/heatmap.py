@@ -6,8 +6,15 @@ import numpy as np
 import pandas as pd
 
 from isogain.analysis.plots.bands import FLOOR, SPECTRUM
-from isogain.analysis.plots.groups import Events, counted, edges, empty, groups, measured
-from isogain.analysis.plots.style import COLOURS, SEQUENTIAL, below, page, styled, title
+from isogain.analysis.plots.groups import (
+    Events,
+    counted_label,
+    draw_reason,
+    edges,
+    events_by_group,
+    groups,
+)
+from isogain.analysis.plots.style import COLOURS, SEQUENTIAL, page, styled, title, x_label
 
 BINS = 48
 
@@ -34,22 +41,22 @@ def heatmap(table: pd.DataFrame, by: tuple[str, ...] = ()) -> Any:
     from matplotlib.colors import PowerNorm
 
     named = groups(table, by)
-    spectra, missing = measured(named, SPECTRUM)
+    spectra, missing = events_by_group(named, SPECTRUM)
     at = bins(list(spectra.values()))
     images = {name: 100 * shares(events, at) for name, events in spectra.items()}
     figure, panels = page(len(named), sharey=True)
     norm = PowerNorm(0.5, 0, max(image.max() for image in images.values()))  # small shares show
     for axes, (name, runs) in zip(panels, named.items(), strict=True):
-        title(axes, counted(name, runs))
+        title(axes, counted_label(name, runs))
         if name in missing:
-            empty(axes, missing[name])
+            draw_reason(axes, missing[name])
             continue
         image = np.ma.masked_equal(images[name], 0)
         look = {"norm": norm, "cmap": f"{SEQUENTIAL}_r", "rasterized": True}
         drawn = axes.pcolormesh(edges(spectra[name].steps), at, image, **look)
         axes.axhline(1, color=COLOURS[1], lw=1.2, ls="--")
     panels[0].set_yscale("log")
-    below(panels, "optimiser steps")
+    x_label(panels, "optimiser steps")
     figure.supylabel(r"singular values of $\partial h_L/\partial h_0$; dashed: isometry")
     figure.colorbar(drawn, ax=panels, label="share of the values in a bin, %", aspect=30)
     return figure

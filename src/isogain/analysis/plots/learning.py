@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from isogain.analysis.plots.groups import axis_label, counted, groups
+from isogain.analysis.plots.groups import axis_label, counted_label, groups
 from isogain.analysis.plots.style import (
     MOST,
     is_accuracy,
@@ -102,7 +102,7 @@ def learning(table: pd.DataFrame, by: tuple[str, ...] = (), metric: str | None =
     log = not is_accuracy(metric) and _spans_decades(logged[metric].to_numpy(dtype=float))
     figure, (axes,) = page(height=3.2)
     for i, (name, runs) in enumerate(named.items()):
-        label = wrapped(text(counted(name, runs)), 44)
+        label = wrapped(text(counted_label(name, runs)), 44)
         _draw(axes, curve(runs, logged, metric, log), line(i), label)
     axes.set(xlabel="optimiser steps", ylabel=axis_label(metric))
     axes.set_yscale("log" if log else "linear")

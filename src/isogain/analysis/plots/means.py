@@ -42,7 +42,7 @@ def means(
         layout.draw_intervals(at, cells, line(i), wrapped(text(name), 60))
         for x, (_, cell) in zip(at, grouped(runs, against), strict=True):
             layout.draw_seeds(x, per_seed(cell, metric), line(i)["color"])
-    layout.finish(metric)
+    layout.set_limits(metric)
     seed = f"{layout.dash}: a seed"
     title = f"{text(', '.join(by))}: mean and 95 % interval; {seed}" if by else seed
     legend(layout.figure, title)
@@ -98,7 +98,7 @@ class _Layout:
         pair = (places, values) if self.upright else (values, places)
         self.axes.plot(*pair, color=color, ls="", **look)
 
-    def finish(self, metric: str) -> None:
+    def set_limits(self, metric: str) -> None:
         if self.upright:
             within_range(self.axes, metric)
         else:

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from isogain.analysis.plots.bands import FLOOR, SPECTRUM
-from isogain.analysis.plots.groups import arrays_of, empty, groups
-from isogain.analysis.plots.style import COLOURS, below, page, styled, title
+from isogain.analysis.plots.groups import arrays_of, draw_reason, groups
+from isogain.analysis.plots.style import COLOURS, page, styled, title, x_label
 
 WIDE = 20  # 95th over 5th percentile, from which on a histogram is drawn over log s
 BINS = 40
@@ -25,10 +25,10 @@ def start(table: pd.DataFrame) -> Any:
     for i, (axes, name) in enumerate(zip(panels, named, strict=True)):
         title(axes, name)
         if name in missing:
-            empty(axes, missing[name])
+            draw_reason(axes, missing[name])
         else:
             draw_histogram(axes, histograms[name], COLOURS[i % len(COLOURS)])
-    below(panels, r"singular values $s$ of $\partial h_L/\partial h_0$ at step 0")
+    x_label(panels, r"singular values $s$ of $\partial h_L/\partial h_0$ at step 0")
     return figure
 
 
@@ -114,7 +114,7 @@ def draw_histogram(axes: Any, histogram: Histogram, colour: str) -> None:
     for s, mass in histogram.atoms.T:
         if s >= histogram.edges[0] and s > 0:
             axes.axvline(s, color="k", lw=1.5, ls="--", label=f"theory, {mass:.0%} at {s:.3g}")
-    axes.set_ylim(0, 1.3 * _top(histogram))
+    axes.set_ylim(0, 1.3 * _bar_height(histogram))
     axes.set_xmargin(0.03)
     axes.set_xscale("log" if histogram.log else "linear")
     axes.set_ylabel(r"density of $\ln s$" if histogram.log else r"density of $s$")
@@ -126,7 +126,7 @@ def draw_histogram(axes: Any, histogram: Histogram, colour: str) -> None:
     axes.legend(frameon=False, title=note)
 
 
-def _top(histogram: Histogram) -> float:
+def _bar_height(histogram: Histogram) -> float:
     """The height of the tallest bar without an atom in it, or of the tallest bar if all others are empty."""
     holds_atom = np.histogram(histogram.atoms[0], histogram.edges)[0] > 0
     free = histogram.heights[~holds_atom]

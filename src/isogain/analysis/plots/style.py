@@ -48,13 +48,13 @@ def styled(draw: Callable[..., Any]) -> Callable[..., Any]:
     """A function whose figures have this style."""
 
     @wraps(draw)
-    def drawn(*args: Any, **kwargs: Any) -> Any:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
         import matplotlib
 
         with matplotlib.rc_context(RC):
             return draw(*args, **kwargs)
 
-    return drawn
+    return wrapper
 
 
 def page(panels: int = 1, height: float = 2.7, **shared: Any) -> tuple[Any, list]:
@@ -73,8 +73,8 @@ def page(panels: int = 1, height: float = 2.7, **shared: Any) -> tuple[Any, list
     size = (WIDTH if wide > 1 else 4.6, height * rows + 0.4)
     figure = Figure(figsize=size, layout="constrained", dpi=200)
     axes = list(figure.subplots(rows, wide, squeeze=False, **shared).flat)
-    for empty in axes[panels:]:
-        empty.set_visible(False)
+    for unused in axes[panels:]:
+        unused.set_visible(False)
     return figure, axes[:panels]
 
 
@@ -85,7 +85,7 @@ def title(axes: Any, label: str) -> None:
     axes.set_title("\n".join(lines[:3]) + (" …" if len(lines) > 3 else ""))
 
 
-def below(panels: list, label: str) -> None:
+def x_label(panels: list, label: str) -> None:
     """Set the x label of all panels, under each that has none below it."""
     wide = panels[0].get_subplotspec().get_gridspec().ncols
     for axes in panels[-wide:]:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from isogain.analysis.plots.groups import counted, empty, groups
-from isogain.analysis.plots.style import MARKERS, SEQUENTIAL, below, page, styled, title
+from isogain.analysis.plots.groups import counted_label, draw_reason, groups
+from isogain.analysis.plots.style import MARKERS, SEQUENTIAL, page, styled, title, x_label
 from isogain.analysis.statistics.curves import read_metrics
 from isogain.record.bounded import Damaged
 
@@ -43,13 +43,13 @@ def weight_gradients(table: pd.DataFrame, by: tuple[str, ...] = ()) -> Any:
     figure, panels = page(len(named), sharey=True)
     most = max(len(rows.columns) for rows in norms_of.values())
     for axes, (name, runs) in zip(panels, named.items(), strict=True):
-        title(axes, counted(name, runs))
+        title(axes, counted_label(name, runs))
         if name in missing:
-            empty(axes, missing[name])
+            draw_reason(axes, missing[name])
         else:
             _draw(axes, norms_of[name], legend=most <= NAMED)
     panels[0].set_yscale("log")
-    below(panels, "optimiser steps")
+    x_label(panels, "optimiser steps")
     figure.supylabel("2-norm of a kernel's gradient")
     if most > NAMED:
         _colour_bar(figure, panels)
