@@ -65,7 +65,7 @@ function compare(a, b) {
   return String(a).localeCompare(String(b), undefined, { numeric: true });
 }
 
-// Runs by the value of `key`, each group with a colour and a dash of its own that do not change with the filter.
+// Runs grouped by the value of `key`; the filter does not change a group's colour and dash.
 function groupsOf(all, shown, key) {
   const values = [...new Set(all.map((run) => run.of.get(key) ?? null))].sort(compare);
   const place = new Map(values.map((value, i) => [value, Math.min(i, MOST_GROUPS - 1)]));
@@ -82,7 +82,7 @@ function groupsOf(all, shown, key) {
 
 const GRID = 120;
 
-// Curves [[steps], [values]] on one grid of steps: their mean (of logs, where `log`), and the smallest and largest.
+// The mean (geometric if `log`), smallest and largest value of curves [[steps], [values]] on one grid of steps.
 function mean(curves, log) {
   const known = curves.filter((curve) => curve[0].length);
   const steps = [...new Set(known.flatMap((curve) => curve[0]))].sort((a, b) => a - b);

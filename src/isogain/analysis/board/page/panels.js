@@ -1,10 +1,10 @@
 // The overview's figures: curves by group, the Jacobian's quantiles, the gradient's profile.
 
-const MOST_THIN = 60; // curves of a group's single runs in a chart: more are a smear
+const MOST_THIN = 60; // curves of single runs that a chart shows for a group: more would be indistinguishable
 
 const NO_BAND = { low: null, high: null };
 
-// A series a group of a metric's curves: their mean, with the range of all runs, or every run.
+// For each group a series of a metric: the mean curve of its runs, with their range or with every run's curve.
 function seriesOf(groups, curves, log, show) {
   return groups.map((group) => {
     const logged = group.runs.map((run) => curves[run.id]).filter(Boolean);
@@ -23,7 +23,7 @@ async function metricChart(panel, groups, show, head = null) {
   return chart;
 }
 
-// A chart a group: the median over training, and where nine in ten and half of the singular values lie.
+// A chart for each group: the median over training, and the bands that hold 90 % and 50 % of the singular values.
 async function quantileCharts(groups) {
   const names = inlined.panels.quantiles.map((panel) => panel.name);
   const logged = await Promise.all(names.map((name) => answer("curves", name)));
@@ -50,7 +50,7 @@ function aligned(middle, low, high) {
 
 const PLACES = 41;
 
-// ln ‖∂loss/∂h_l‖ over l/L, the mean of a group's runs at the last event; of one length, l itself.
+// ln ‖∂loss/∂h_l‖ against l/L (against l if all runs have one length): the mean over each group's runs at an event.
 async function profileChart(groups, event) {
   const profiles = (await answer("profiles")) ?? {};
   const lengths = new Set(Object.values(profiles).map((profile) => profile.length));

@@ -1,8 +1,8 @@
-// Parallel coordinates: an axis a key, a line a run.
+// Parallel coordinates: an axis for each key, a line for each run.
 
 const PLOT = { top: 34, bottom: 14, height: 280, least: 92, letter: 6.5 };
 
-// Where a key's values lie on its axis: numbers linear or, over more than 1.5 decades, logarithmic; words evenly.
+// The axis of a key: numbers on a linear scale, or a logarithmic one over more than 1.5 decades; words evenly spaced.
 function parallelAxis(runs, key) {
   const values = [...new Set(runs.map((run) => run.of.get(key) ?? null).filter((v) => v !== null))].sort(compare);
   const low = PLOT.height - PLOT.bottom, high = PLOT.top;

@@ -1,4 +1,4 @@
-// From numbers to pixels, and the numbers to write at an axis.
+// Scales that map numbers to pixels, and the ticks of an axis.
 
 function scale(low, high, log, from, to) {
   if (log) [low, high] = [Math.log10(low), Math.log10(high)];
@@ -31,7 +31,7 @@ function tick(value) {
   return size >= 1e4 || size < 1e-3 ? short.toExponential().replace("e+", "e") : String(short);
 }
 
-// The smallest and largest of many lists, without what an axis cannot show.
+// The smallest and largest value of many lists, without values that an axis cannot show; null if there are none.
 function extent(lists, log) {
   let low = Infinity, high = -Infinity;
   for (const list of lists) {
