@@ -68,16 +68,8 @@ def fisher(table: pd.DataFrame, by: tuple[str, ...] = (), metric: str | None = N
         rho = pearson(here["x"].to_numpy(), here["y"].to_numpy())
         name += f" (ρ = {rho:.3f})" if by and np.isfinite(rho) else ""
         look = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)]}
-        axes.plot(
-            here["x"],
-            here["y"],
-            ls="",
-            alpha=0.75,
-            mec="w",
-            mew=0.3,
-            label=wrapped(text(name), 44),
-            **look,
-        )
+        look |= {"ls": "", "alpha": 0.75, "mec": "w", "mew": 0.3}
+        axes.plot(here["x"], here["y"], label=wrapped(text(name), 44), **look)
     correlation = f"Pearson ρ = {measured.rho:.3f}, of the logarithms {measured.rho_log:.3f}"
     axes.set_title(
         f"{correlation}\n{len(measured.table)} points of {measured.table['folder'].nunique()} runs"
