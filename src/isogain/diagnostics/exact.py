@@ -61,10 +61,10 @@ def _double_logs(
     tolerance: float,
 ) -> Tensor:
     """The same for one example in arithmetic of twice the digits, and twice: NaN where two results differ; (S, r)."""
-    found = []
+    results = []
     for seed in (0, 1):
         product = GradedDouble(_frame(hs[0].shape[-1], rows, 0, seed))
-        found.append({})
+        results.append({})
         end = len(hs) - 1
         while end > min(starts[0]):
             begin = max(end - product.size, max(step for step in starts[0] if step < end))
@@ -72,8 +72,8 @@ def _double_logs(
             product.absorb(partial(_factors, net, steps, hs, x, 0), len(steps))
             end = begin
             if end in starts[0]:
-                found[-1][end] = product.logs()
-    first, second = (torch.stack([logs[step] for step in starts[0]]) for logs in found)
+                results[-1][end] = product.logs()
+    first, second = (torch.stack([logs[step] for step in starts[0]]) for logs in results)
     alike = (first == second) | ((first - second).abs() <= tolerance)  # equal infinities too
     return first.where(alike.all(1, keepdim=True), torch.nan)
 
@@ -109,8 +109,8 @@ def _decompositions(
         products = [Graded(_frame(n, base, k, seed), resolved) for k in range(len(parts[i]))]
         return _graded_logs(net, [h[part] for h in hs], x[part], starts[part.start], products)
 
-    found = torch.cat(each(of_part, len(parts)))
-    return found[:, :-1], found[:, -1]
+    logs_and_errors = torch.cat(each(of_part, len(parts)))
+    return logs_and_errors[:, :-1], logs_and_errors[:, -1]
 
 
 def _frame(n: int, rows: Tensor | None, example: int, seed: int) -> Tensor:
@@ -124,15 +124,15 @@ def _graded_logs(
     net: Network, hs: list[Tensor], x: Tensor, starts: Sequence[int], products: list[Graded]
 ) -> Tensor:
     """log σ(∂h_L/∂h_l), of the transposed factors' product, the last first, and estimated errors; (B·S, r + 1)."""
-    found, end = {}, len(hs) - 1
+    logs_and_errors, end = {}, len(hs) - 1
     while end > min(starts):
         size = min(product.size for product in products)
         begin = max(end - size, max(step for step in starts if step < end))
         _absorb(products, net, range(begin, end)[::-1], hs, x)
         end = begin
         if end in starts:
-            found[end] = torch.stack([_logs_and_error(product) for product in products])
-    return torch.stack([found[step] for step in starts], 1).flatten(0, 1)
+            logs_and_errors[end] = torch.stack([_logs_and_error(product) for product in products])
+    return torch.stack([logs_and_errors[step] for step in starts], 1).flatten(0, 1)
 
 
 def _logs_and_error(product: Graded) -> Tensor:

@@ -71,8 +71,8 @@ def fisher_eigenvalues(
         g = gram(net, x, rows)
         return _filled(largest_eigenvalues(g.matmul, g, count), k)
     tolerance = torch.finfo(rows.dtype).eps ** 0.75
-    found = largest_eigenvalues(product(net, x, rows), rows.flatten(0, 1), count, tolerance)
-    return _filled(found, k)
+    values = largest_eigenvalues(product(net, x, rows), rows.flatten(0, 1), count, tolerance)
+    return _filled(values, k)
 
 
 def curvature(

@@ -52,13 +52,13 @@ def _carried_log_norms(
 ) -> list[Tensor]:
     """log ‖∂loss/∂h_l‖ for l = 0 … L, (B,) each, given what the readout takes of every h_l directly, (B, 1, n)."""
     rows = direct[-1].clone()
-    scale, found = rescale_(rows, rows.new_zeros(len(rows), 1, 1)), []
+    scale, log_norms = rescale_(rows, rows.new_zeros(len(rows), 1, 1)), []
     for step in reversed(range(-1, len(hs) - 1)):
-        found.append(rows.norm(dim=(1, 2)).log() + scale.flatten())
+        log_norms.append(rows.norm(dim=(1, 2)).log() + scale.flatten())
         if step >= 0:
             scale = pull_scaled_(net, rows, scale, step, hs, x)
             scale = _add_(rows, scale, direct[step])
-    return found[::-1]
+    return log_norms[::-1]
 
 
 def _add_(rows: Tensor, scale: Tensor, other: Tensor) -> Tensor:

@@ -55,8 +55,8 @@ def deltas(net: Network, x: Tensor, rows: Tensor) -> list[tuple[list[Affine], li
     """δ = ∂(s·logits)/∂z of every use of every weight, for rows s (R, B, C); groups of T maps and T times (R, B, n)."""
     logits, groups = outputs(net, x)
     zs = [layer.z for group in groups for layer in group]
-    found = iter(torch.autograd.grad(logits, zs, rows, is_grads_batched=True))
-    return [(group, [next(found) for _ in group]) for group in groups]
+    gradients_of_z = iter(torch.autograd.grad(logits, zs, rows, is_grads_batched=True))
+    return [(group, [next(gradients_of_z) for _ in group]) for group in groups]
 
 
 @torch.no_grad()
@@ -78,8 +78,8 @@ def gram(net: Network, x: Tensor, rows: Tensor) -> Tensor:
 def gradients(net: Network, x: Tensor, rows: Tensor) -> Iterator[Tensor]:
     """g itself, of a few examples at a time, every parameter in it; (R, examples, P)."""
     for part, forms in zip(x.split(BLOCK), rows.split(BLOCK, 1), strict=True):
-        found = [_weights(*uses).flatten(2) for uses in deltas(net, part, forms)]
-        yield torch.cat(found, -1)
+        layers = [_weights(*uses).flatten(2) for uses in deltas(net, part, forms)]
+        yield torch.cat(layers, -1)
 
 
 @torch.no_grad()
@@ -97,8 +97,8 @@ def product(net: Network, x: Tensor, rows: Tensor) -> Callable[[Tensor], Tensor]
 
     def apply(v: Tensor) -> Tensor:
         columns = v.to(rows).mT.unflatten(-1, rows.shape[:2])
-        found = [_push(net, parts, _pull(net, parts, column)).flatten() for column in columns]
-        return torch.stack(found, -1).to(v)
+        products = [_push(net, parts, _pull(net, parts, column)).flatten() for column in columns]
+        return torch.stack(products, -1).to(v)
 
     return apply
 
@@ -109,21 +109,21 @@ def _pull(net: Network, parts: Parts, v: Tensor) -> list[Tensor]:
     weights = list(net.parameters())
     total = [torch.zeros_like(w) for w in weights]
     for (x, rows), u in zip(parts, v.split(PASSED, 1), strict=True):
-        found = torch.autograd.grad(outputs(net, x)[0], weights, (rows * u[..., None]).sum(0))
-        torch._foreach_add_(total, found)
+        terms = torch.autograd.grad(outputs(net, x)[0], weights, (rows * u[..., None]).sum(0))
+        torch._foreach_add_(total, terms)
     return total
 
 
 @torch.enable_grad()
 def _push(net: Network, parts: Parts, direction: list[Tensor]) -> Tensor:
     """⟨g, direction⟩ of every row, by a backward pass through the backward pass, linear in u; (R, B)."""
-    found = []
+    products = []
     for x, rows in parts:
         logits = outputs(net, x)[0]
         u = torch.zeros_like(logits, requires_grad=True)
         pulled = torch.autograd.grad(logits, list(net.parameters()), u, create_graph=True)
-        found.append((rows * torch.autograd.grad(pulled, u, direction)[0]).sum(-1))
-    return torch.cat(found, 1)
+        products.append((rows * torch.autograd.grad(pulled, u, direction)[0]).sum(-1))
+    return torch.cat(products, 1)
 
 
 def _outer(a: Tensor) -> Tensor:

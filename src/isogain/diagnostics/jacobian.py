@@ -35,14 +35,14 @@ def jacobian_spectra(net: Network, x: Tensor, starts: Sequence[int] = (0,)) -> S
     """
     dtype, net, hs, x = precise(net, x)
     with torch.no_grad():
-        found = [plain_spectra(net, *block, starts, dtype) for block in blocks(hs, x)]
-        logs, exact = torch.cat([f.logs for f in found]), torch.cat([f.exact for f in found])
+        parts = [plain_spectra(net, *block, starts, dtype) for block in blocks(hs, x)]
+        logs, exact = torch.cat([p.logs for p in parts]), torch.cat([p.exact for p in parts])
         again = exact.any(1).nonzero().flatten().tolist()
         if again:
             own = [[start for start, e in zip(starts, exact[i], strict=True) if e] for i in again]
             some = [h[again] for h in hs]
             logs[exact] = exact_logs(net, some, x[again], own, TOLERANCE[dtype])
-    return Spectra(logs, exact, found[0].limit)
+    return Spectra(logs, exact, parts[0].limit)
 
 
 def jacobian(net: Network, x: Tensor) -> Tensor:
@@ -52,8 +52,7 @@ def jacobian(net: Network, x: Tensor) -> Tensor:
     """
     dtype, net, hs, x = precise(net, x)
     with torch.no_grad():
-        found = torch.cat([_within_range(net, *block, dtype) for block in blocks(hs, x)])
-    return found
+        return torch.cat([_within_range(net, *block, dtype) for block in blocks(hs, x)])
 
 
 def _within_range(net: Network, hs: list[Tensor], x: Tensor, dtype: torch.dtype) -> Tensor:
@@ -77,10 +76,10 @@ def factor_spectra(net: Network, x: Tensor, at: Sequence[int]) -> Tensor:
     """log σ(∂h_{l+1}/∂h_l), descending, for every l in `at`, in float64; (B, S, n). NaN as in `jacobian_spectra`."""
     dtype, net, hs, x = precise(net, x)
     with torch.no_grad():
-        found = [
+        logs = [
             exact_logs(net, hs[: step + 2], x, [[step]] * len(x), TOLERANCE[dtype]) for step in at
         ]
-    return torch.stack(found, 1)
+    return torch.stack(logs, 1)
 
 
 def input_norms(net: Network, x: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ def plain_spectra(
     limit = ROUNDING / (n**0.5 * torch.finfo(dtype).eps)
     looks = {last - (last - first) // part for part in LOOKS} - {last}
     unknown = torch.full_like(hs[0], torch.nan, dtype=torch.float64)
-    found = dict.fromkeys(starts, (unknown, unknown[:, 0].isnan()))
+    results = dict.fromkeys(starts, (unknown, unknown[:, 0].isnan()))
     for step, rows, scale, *probed in sweep(net, hs, x, {*starts, *looks}, dtype):
         if step in starts:
             finite = rows.isfinite().all(2).all(1).view(-1, 1, 1)
@@ -52,10 +52,10 @@ def plain_spectra(
             kept = ~lost
             losses = _losses(*(part[kept] for part in (plain, scale, *probed)))
             lost[kept] = ~(losses < TOLERANCE[dtype])
-            found[step] = s.log() + scale.view(-1, 1), lost
+            results[step] = s.log() + scale.view(-1, 1), lost
         elif not (least_condition(rows) < limit).any():
             break
-    logs, exact = zip(*(found[step] for step in starts), strict=True)
+    logs, exact = zip(*(results[step] for step in starts), strict=True)
     return Spectra(torch.stack(logs, 1).cpu(), torch.stack(exact, 1).cpu(), limit)
 
 
@@ -87,8 +87,8 @@ def _losses(plain: Tensor, scale: Tensor, probes: Tensor, probes_scale: Tensor) 
     """
     omega = _random_rows(plain)
     error = omega @ plain - probes * (probes_scale - scale).exp()
-    found = each(lambda i: torch.linalg.solve(plain[i], error[i], left=False), len(plain))
-    return torch.stack([e.norm() / PROBES**0.5 for e in found]) if found else plain.new_empty(0)
+    errors = each(lambda i: torch.linalg.solve(plain[i], error[i], left=False), len(plain))
+    return torch.stack([e.norm() / PROBES**0.5 for e in errors]) if errors else plain.new_empty(0)
 
 
 def _random_rows(h: Tensor) -> Tensor:

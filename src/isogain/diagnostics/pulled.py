@@ -41,12 +41,12 @@ def pull_input_scaled(
     net: Network, rows: Tensor, scale: Tensor, step: int, hs: list[Tensor], x: Tensor
 ) -> tuple[Tensor, Tensor]:
     """eᶜ R ∂h_{l+1}/∂x_{l+1} as rows (B, m, D) and c (B, 1, 1), R kept."""
-    found, scale = pull_input(net, rows, step, hs, x), scale.clone()
-    for i in (found.abs().amax((1, 2)) < SMALL).nonzero().flatten().tolist():
+    pulled, scale = pull_input(net, rows, step, hs, x), scale.clone()
+    for i in (pulled.abs().amax((1, 2)) < SMALL).nonzero().flatten().tolist():
         one = slice(i, i + 1)
         factors = scaled_input_factors(net, step, [h[one] for h in hs], x[one])
-        found[one], scale[one] = _through(factors, rows[one], scale[one])
-    return found, scale
+        pulled[one], scale[one] = _through(factors, rows[one], scale[one])
+    return pulled, scale
 
 
 def _through(factors: list[Scaled], rows: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:

@@ -28,8 +28,8 @@ def kernel_gaps(net: Network, gains: Sequence[float | Tensor]) -> dict[str, floa
     """
     gaps: dict[str, float] = {}
     for (name, w), gain in zip(named_kernels(net), gains, strict=True):
-        found = orthogonality_gap(w.double(), gain.double() if isinstance(gain, Tensor) else gain)
-        gaps |= zip(kernel_labels(net, name, w), found.flatten().tolist(), strict=True)
+        values = orthogonality_gap(w.double(), gain.double() if isinstance(gain, Tensor) else gain)
+        gaps |= zip(kernel_labels(net, name, w), values.flatten().tolist(), strict=True)
     return gaps
 
 
@@ -43,7 +43,7 @@ def kernel_shapes(
     The distance is Frobenius's, to the nearest W with WᵀW = g²I: Higham 1986, section 2. The effective rank is
     exp(−Σ p log p) with p = s/Σs, between 1 and m: Roy and Vetterli 2007, definition 1.
     """
-    found: dict[str, dict[str, float]] = {}
+    shapes: dict[str, dict[str, float]] = {}
     spectra = kernel_spectra(net) if spectra is None else spectra
     for (name, w), gain in zip(named_kernels(net), gains, strict=True):
         s = spectra[name]
@@ -53,5 +53,5 @@ def kernel_shapes(
         for label, distance, rank in zip(
             kernel_labels(net, name, w), distances, ranks, strict=True
         ):
-            found[label] = {"distance": distance, "effective_rank": rank}
-    return found
+            shapes[label] = {"distance": distance, "effective_rank": rank}
+    return shapes

@@ -1,4 +1,4 @@
-"""What the page is told of a folder: every run, what is wrong with others; only what has changed is read."""
+"""The answers for the page: every run, what is wrong with others; only what has changed is read."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def rows(index):
 
 def test_every_run_is_a_row_with_what_was_varied_and_what_came_out(sweep):
     found, table = rows(Index(sweep))
-    assert list(found) == ["0", "1", "2", "3"] and table["said"] == ["reg", "init.gain"]
+    assert list(found) == ["0", "1", "2", "3"] and table["varied"] == ["reg", "init.gain"]
     assert [r["reg"] for r in found.values()] == ["gain", "gain", "none", "none"]
     assert found["1"]["init.gain"] == 1.1 and found["1"]["test/acc"] == 0.61
     assert {r["status"] for r in found.values()} == {"finished"}
@@ -93,7 +93,7 @@ def test_a_run_whose_process_is_gone_is_lost(tmp_path):
     assert rows(Index(tmp_path))[0]["a"]["status"] == "lost"
 
 
-def test_broken_foreign_and_pending_runs_are_told_and_none_is_dropped(sweep):
+def test_broken_foreign_and_pending_runs_are_reported_and_none_is_dropped(sweep):
     (sweep / "0" / "summary.json").write_text('{"status": "fini')
     (sweep / "1" / "metrics.csv").write_bytes(b"\xff\xfe\0\n")
     (sweep / "2" / "spectra.npz").write_bytes(b"PK\3\4 no zip")

@@ -21,16 +21,16 @@ def test_a_folder_that_is_not_there_is_one_line(tmp_path, monkeypatch, capsys, a
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     assert main(arguments) == 1
-    told = capsys.readouterr().err
-    assert told.startswith("error: ") and told.count("\n") == 1 and arguments[0] in told
+    message = capsys.readouterr().err
+    assert message.startswith("error: ") and message.count("\n") == 1 and arguments[0] in message
 
 
 def test_a_port_that_is_taken_is_one_line(tmp_path, capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert main([str(tmp_path), "--port", str(port)]) == 1
-    told = capsys.readouterr().err
-    assert told.startswith("error: ") and told.count("\n") == 1 and str(port) in told
+    message = capsys.readouterr().err
+    assert message.startswith("error: ") and message.count("\n") == 1 and str(port) in message
 
 
 @pytest.mark.parametrize("port", ["-1", "65536", "x"])
@@ -65,7 +65,7 @@ def test_it_prints_its_address_serves_and_ends_by_ctrl_c(tmp_path):
         assert board.returncode == 0 and err == "" and "Traceback" not in out
 
 
-def test_the_static_page_is_written_whole_or_the_reason_is_told(tmp_path, capsys):
+def test_the_static_page_is_written_whole_or_the_reason_is_reported(tmp_path, capsys):
     board_run(tmp_path / "a")
     file = tmp_path / "board.html"
     assert main([str(tmp_path), "--static", str(file)]) == 0

@@ -24,7 +24,7 @@ def server(tmp_path_factory):
         server.shutdown()
 
 
-def asked(server, path, method="GET", **headers):
+def response(server, path, method="GET", **headers):
     """Status, headers and body of an answer; the path goes over the wire as it is."""
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=PATIENCE)
     connection.request(method, path, headers=headers)
@@ -43,7 +43,7 @@ def test_it_listens_on_the_loopback_interface_only(server):
 
 def test_the_page_and_the_answers_come_with_headers_that_lock_them_in(server):
     for path, kind in (("", "text/html; charset=utf-8"), ("api/runs", "application/json")):
-        status, headers, body = asked(server, f"/{server.word}/{path}")
+        status, headers, body = response(server, f"/{server.word}/{path}")
         assert status == 200 and headers["Content-Type"] == kind and body
         assert "default-src 'none'" in headers["Content-Security-Policy"]
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
@@ -56,20 +56,20 @@ def test_the_page_and_the_answers_come_with_headers_that_lock_them_in(server):
     "host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "[::1", "192.168.0.1"]
 )
 def test_a_name_that_was_bent_to_this_address_is_refused(server, host):
-    status, _, body = asked(server, f"/{server.word}/api/runs", Host=host)
+    status, _, body = response(server, f"/{server.word}/api/runs", Host=host)
     assert status == 403 and b"runs" not in body
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "localhost:9000", "LOCALHOST:1"])
 def test_the_loopbacks_own_names_are_answered_also_through_a_tunnel(server, host):
-    assert asked(server, f"/{server.word}/api/runs", Host=host)[0] == 200
+    assert response(server, f"/{server.word}/api/runs", Host=host)[0] == 200
 
 
 @pytest.mark.parametrize(
     "path", ["/", "/api/runs", "/x/api/runs", "//", "/%2e%2e/", "*", "/../../etc/passwd"]
 )
 def test_without_the_word_nothing_is_answered(server, path):
-    assert asked(server, path)[0] == 404
+    assert response(server, path)[0] == 404
 
 
 @pytest.mark.parametrize(
@@ -78,23 +78,23 @@ def test_without_the_word_nothing_is_answered(server, path):
      "api/", "api/run", "api/run?of=7", "api//runs", "a/summary.json", "api/_look", "api/entries"],
 )  # fmt: skip
 def test_no_path_leads_to_a_file(server, path):
-    status, _, body = asked(server, f"/{server.word}/{path}")
+    status, _, body = response(server, f"/{server.word}/{path}")
     assert status == 404 and body == b"404 Not Found\n"
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"])
 def test_only_get_and_head_are_answered(server, method):
-    assert asked(server, f"/{server.word}/api/runs", method)[0] in (405, 501)
+    assert response(server, f"/{server.word}/api/runs", method)[0] in (405, 501)
 
 
 def test_head_has_the_headers_alone(server):
-    _, headers, body = asked(server, f"/{server.word}/api/runs", "HEAD")
+    _, headers, body = response(server, f"/{server.word}/api/runs", "HEAD")
     assert body == b"" and int(headers["Content-Length"]) > 0
 
 
 def test_what_has_not_changed_is_not_sent_again(server):
-    _, headers, _ = asked(server, f"/{server.word}/api/runs")
-    status, _, body = asked(
+    _, headers, _ = response(server, f"/{server.word}/api/runs")
+    status, _, body = response(
         server, f"/{server.word}/api/runs", **{"If-None-Match": headers["ETag"]}
     )
     assert status == 304 and body == b""
@@ -104,7 +104,9 @@ def test_many_at_once_get_the_same_answer(server):
     found = []
     threads = [
         threading.Thread(
-            target=lambda: found.append(asked(server, f"/{server.word}/api/curves?of=val/acc")[2])
+            target=lambda: found.append(
+                response(server, f"/{server.word}/api/curves?of=val/acc")[2]
+            )
         )
         for _ in range(8)
     ]

@@ -18,7 +18,7 @@ from isogain.analysis.plots import (
     means,
     style,
 )
-from isogain.analysis.plots.__main__ import FIGURES, function, main
+from isogain.analysis.plots.__main__ import FIGURES, figure_function, main
 from isogain.analysis.plots.weight_gradients import norms, weight_gradients
 from isogain.analysis.statistics import runs
 
@@ -179,8 +179,8 @@ def sweep(tmp_path):
                 curve = {"train/acc": {depth: 0.2, 10 * depth: acc, 20 * depth: acc}}
                 bad = depth == 4 and gain == 2
                 summary = {"status": "diverged"} if bad else {"test/acc": acc}
-                said = {"model.depth": depth, "init.gain": gain, "seed": seed}
-                write_run(tmp_path / str(n), said, summary, curves=curve)
+                overrides = {"model.depth": depth, "init.gain": gain, "seed": seed}
+                write_run(tmp_path / str(n), overrides, summary, curves=curve)
                 n += 1
     return runs(tmp_path)
 
@@ -198,7 +198,7 @@ def test_the_grid_holds_final_means_times_to_arrive_and_what_became_of_the_rest(
 
 def test_a_run_that_does_not_arrive_is_late_without_bound(sweep):
     found = depth_gain.time_to(sweep, "model.depth", "init.gain", "train/acc", 0.91)  # only seed 1
-    assert np.isnan(found.values[0, 1]) and found.said[0, 1] == "never"
+    assert np.isnan(found.values[0, 1]) and found.reasons[0, 1] == "never"
     assert depth_gain.default_reach(sweep, "train/acc") == pytest.approx(0.9 * 0.92, abs=0.005)
 
 
@@ -256,10 +256,10 @@ def test_curvature_at_the_start_is_that_of_the_summaries(tmp_path):
 
 
 def test_margins_are_in_order_and_no_constraint_is_the_widest(tmp_path):
-    said = [{"reg": "hard"}, {"reg": "hard"}, {"reg": "none"}]
-    for i, (said_, acc) in enumerate(zip(said, [0.5, 0.7, 0.9], strict=True)):
+    overrides = [{"reg": "hard"}, {"reg": "hard"}, {"reg": "none"}]
+    for i, (options, acc) in enumerate(zip(overrides, [0.5, 0.7, 0.9], strict=True)):
         margins = {"reg.margin": [0.1, 0.0][i]} if i < 2 else {}
-        write_run(tmp_path / str(i), said_ | margins, {"test/acc": acc})
+        write_run(tmp_path / str(i), options | margins, {"test/acc": acc})
     (axes,) = margin.margin(runs(tmp_path)).axes
     np.testing.assert_allclose(axes.lines[0].get_xydata(), [[0, 0.7], [1, 0.5], [2, 0.9]])
     labels = [text.get_text() for text in axes.get_xticklabels()]
@@ -270,8 +270,8 @@ def test_means_stand_at_their_condition_with_their_interval(tmp_path):
     values = {("gain", 1.0): [0.2, 0.4], ("soft", 1.0): [0.5, 0.5], ("gain", 2.0): [0.6, 0.8]}
     for i, ((reg, gain), accs) in enumerate(values.items()):
         for seed, acc in enumerate(accs):
-            said = {"reg": reg, "init.gain": gain, "seed": seed}
-            write_run(tmp_path / f"{i}{seed}", said, {"test/acc": acc})
+            overrides = {"reg": reg, "init.gain": gain, "seed": seed}
+            write_run(tmp_path / f"{i}{seed}", overrides, {"test/acc": acc})
     (axes,) = means.means(runs(tmp_path), ("reg",), ("init.gain",)).axes
     gain, soft = (bars.lines[0] for bars in axes.containers)
     np.testing.assert_allclose(gain.get_ydata().astype(float), [0.3, 0.7])
@@ -307,7 +307,7 @@ def test_curves_differ_in_more_than_colour():
 
 def test_every_figure_of_the_tool_is_a_function_of_the_table():
     for name, (module, _) in FIGURES.items():
-        assert function(name) is getattr(
+        assert figure_function(name) is getattr(
             importlib.import_module(f"isogain.analysis.plots.{module}"), module
         )
 
@@ -326,8 +326,8 @@ def test_the_same_figure_is_the_same_file(spectra, tmp_path):
 
 
 def test_names_are_drawn_as_they_are(tmp_path):
-    said = {"reg": r"$\frac{1}$ <b>"}
-    write_run(tmp_path / "0", said, {}, curves={"val/acc": {0: 1.0, 1: 2.0}})
+    overrides = {"reg": r"$\frac{1}$ <b>"}
+    write_run(tmp_path / "0", overrides, {}, curves={"val/acc": {0: 1.0, 1: 2.0}})
     out = tmp_path / "x.svg"
     assert main([str(tmp_path), "--figure", "learning", "--by", "reg", "--out", str(out)]) == 0
     assert "<b>" not in out.read_text()
@@ -346,8 +346,8 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("arguments, told", WRONG.values(), ids=WRONG)
-def test_a_mistake_is_one_line(tmp_path, arguments, told, capsys):
+@pytest.mark.parametrize("arguments, message", WRONG.values(), ids=WRONG)
+def test_a_mistake_is_one_line(tmp_path, arguments, message, capsys):
     (tmp_path / "empty").mkdir()
     arrays = {"jacobian/spectrum": ([0], [[[1.0, 2]]])}
     write_run(tmp_path / "0", {}, {}, curves={"val/acc": {0: 1.0}}, spectra=arrays)
@@ -357,7 +357,7 @@ def test_a_mistake_is_one_line(tmp_path, arguments, told, capsys):
     (tmp_path / "text" / "spectra.npz").write_text("no arrays")
     assert main([a.format(tmp_path) for a in arguments]) == 1
     line = capsys.readouterr().err
-    assert line.startswith("error: ") and told in line and line.count("\n") == 1
+    assert line.startswith("error: ") and message in line and line.count("\n") == 1
 
 
 @pytest.mark.parametrize("letters", [3, 12, 24, 42, 60])
@@ -376,8 +376,8 @@ def test_a_legend_lies_on_the_page_however_long_its_names(letters):
 def test_conditions_with_long_names_stand_from_the_top_down(tmp_path):
     for i, name in enumerate(["a" * 20, "b" * 20, "c" * 20]):
         for seed in range(2):
-            said = {"reg": name, "seed": seed}
-            write_run(tmp_path / f"{i}{seed}", said, {"test/acc": i + seed})
+            overrides = {"reg": name, "seed": seed}
+            write_run(tmp_path / f"{i}{seed}", overrides, {"test/acc": i + seed})
     (axes,) = means.means(runs(tmp_path), ("reg",)).axes
     assert [text.get_text()[0] for text in axes.get_yticklabels()] == ["a", "b", "c"]
     assert axes.yaxis_inverted() and axes.get_xlabel() == "test accuracy"

@@ -31,26 +31,26 @@ def law(density, low, high):
 
 def test_bars_and_curve_of_a_narrow_law_are_densities_of_s(started):
     s = np.random.default_rng(0).uniform(0.5, 1.5, 10_000)
-    found = start_histogram(started(s, law(np.ones_like, 0.5, 1.5)))
-    assert not found.log and found.below == 0
-    assert (found.heights * np.diff(found.edges)).sum() == pytest.approx(1)
-    np.testing.assert_allclose(found.heights, 1, atol=0.3)  # 6 standard errors of a bin
-    np.testing.assert_allclose(found.curve[1], 1)
+    histogram = start_histogram(started(s, law(np.ones_like, 0.5, 1.5)))
+    assert not histogram.log and histogram.below == 0
+    assert (histogram.heights * np.diff(histogram.edges)).sum() == pytest.approx(1)
+    np.testing.assert_allclose(histogram.heights, 1, atol=0.3)  # 6 standard errors of a bin
+    np.testing.assert_allclose(histogram.curve[1], 1)
 
 
 def test_bars_and_curve_of_a_wide_law_are_densities_of_log_s(started):
     s = np.exp(np.random.default_rng(0).uniform(-9, 1, 10_000))
     folder = started(s, law(lambda s: 1 / (10 * s), np.exp(-9), np.exp(1)))
-    found = start_histogram(folder)
-    assert found.log
-    assert (found.heights * np.diff(np.log(found.edges))).sum() == pytest.approx(1)
-    np.testing.assert_allclose(found.heights, 0.1, atol=0.03)
-    np.testing.assert_allclose(found.curve[1], 0.1)
+    histogram = start_histogram(folder)
+    assert histogram.log
+    assert (histogram.heights * np.diff(np.log(histogram.edges))).sum() == pytest.approx(1)
+    np.testing.assert_allclose(histogram.heights, 0.1, atol=0.03)
+    np.testing.assert_allclose(histogram.curve[1], 0.1)
 
 
-def test_what_lies_below_the_floor_is_told_and_not_drawn(started):
-    found = start_histogram(started([0.0, 0, 1e-3, 1]))
-    assert found.log and found.below == 0.5 and found.edges[0] == FLOOR
+def test_what_lies_below_the_floor_is_noted_and_not_drawn(started):
+    histogram = start_histogram(started([0.0, 0, 1e-3, 1]))
+    assert histogram.log and histogram.below == 0.5 and histogram.edges[0] == FLOOR
 
 
 def test_a_single_value_is_a_line_on_its_bar(started):
@@ -58,17 +58,17 @@ def test_a_single_value_is_a_line_on_its_bar(started):
     axes = start(runs(folder)).axes[0]
     (line,) = axes.lines
     assert set(line.get_xdata()) == {1.21}
-    found = start_histogram(folder)
-    (bar,) = found.heights.nonzero()[0]
-    assert found.edges[bar] <= 1.21 <= found.edges[bar + 1]
-    assert axes.get_ylim()[1] > found.heights.max()
+    histogram = start_histogram(folder)
+    (bar,) = histogram.heights.nonzero()[0]
+    assert histogram.edges[bar] <= 1.21 <= histogram.edges[bar + 1]
+    assert axes.get_ylim()[1] > histogram.heights.max()
 
 
 def test_an_atom_does_not_flatten_the_rest(started):
     s = [2.0] * 1000 + list(np.linspace(0.5, 1.5, 100))
     axes = start(runs(started(s, atoms=([2.0], [0.9])))).axes[0]
-    found = start_histogram(started(s, atoms=([2.0], [0.9])))
-    assert axes.get_ylim()[1] < found.heights.max() / 5
+    histogram = start_histogram(started(s, atoms=([2.0], [0.9])))
+    assert axes.get_ylim()[1] < histogram.heights.max() / 5
 
 
 def test_a_run_without_a_prediction_has_its_bars_alone(started):

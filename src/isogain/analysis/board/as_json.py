@@ -1,4 +1,4 @@
-"""Values as JSON can hold them, and no longer than a screen needs."""
+"""Values that JSON can hold, rounded to the digits that a screen shows."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ DIGITS = 6
 
 
 def plain(node: Any) -> Any:
-    """Dicts and lists of texts, whole numbers, and others to DIGITS digits; None for what is not finite."""
+    """`node` as dicts, lists, texts, whole numbers and floats of DIGITS digits; None for what is not finite."""
     if node is None or isinstance(node, bool | int | str):
         return node
     if isinstance(node, float):
@@ -17,4 +17,4 @@ def plain(node: Any) -> Any:
         return [plain(value) for value in node]
     if isinstance(node, Mapping):
         return {str(key): plain(value) for key, value in node.items()}
-    return str(node)  # a date, say, that somebody's YAML holds
+    return str(node)  # such as a date in a user's YAML

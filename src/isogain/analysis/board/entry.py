@@ -14,27 +14,25 @@ from isogain.record.run_contents import Run, read_run, unstarted_run
 
 DESCRIBE = ("summary.json", "config.yaml", "overrides.yaml", "choices.yaml")
 LOG_BYTES, LOG_LINES = 20_000, 40
-Mark = tuple[int, int, int]  # of a file: another one where its content is another
+Mark = tuple[int, int, int]  # of a file: it differs if the content has changed
 
 
 class Entry:
-    """What a run is (`run`; `options` as a page may show them), what it has measured so far, and which of its files
-    cannot be read (`problems`).
-    """
+    """A run folder: `run`, its `options` with secrets masked, its `metrics` so far, and `problems` of its files."""
 
     def __init__(self, number: int, path: Path) -> None:
         self.number, self.path = number, path
         self.run: Run
         self.options: dict[str, Any] = {}
-        self.fate = ("unknown", "")  # state and reason, of a run that has not said how it ended
+        self.label = ("unknown", "")  # state and reason, if the run's own files do not hold them
         self.metrics = Curves(path / "metrics.csv")
-        self._reasons: dict[tuple[str, str], str] = {}  # file, and what was looked for in it -> why
+        self._reasons: dict[tuple[str, str], str] = {}  # file and its part -> why it is unreadable
         self._described: tuple[Mark | None, ...] | None = None
         self._thinned: dict[tuple[str, int], Curve] = {}
         self._profiles: dict[tuple[Mark | None, int], Any] = {}
 
     def describe(self, ordered: list[str] | None, secrets: Sequence[str] | None = None) -> None:
-        """Read config and summary, unless the run is over and they are what they were; raises Foreign."""
+        """Read config and summary, unless the run is over and its files have not changed; raises Foreign."""
         marks = tuple(_mark(self.path / name) for name in DESCRIBE)
         if marks[0] is None or marks != self._described:
             self.run = (
@@ -46,20 +44,20 @@ class Entry:
         self._described = marks
 
     def measure(self) -> None:
-        """Read what metrics.csv has got since."""
+        """Read the rows that were added to metrics.csv since the last call."""
         before = self.metrics.state
         self._attempt("metrics.csv", self.metrics.refresh)
         if self.metrics.state != before:
             self._thinned.clear()
 
     def curve(self, name: str, points: int) -> Curve:
-        """One column of metrics.csv, thinned, as JSON holds it."""
+        """One column of metrics.csv, thinned to `points`, in numbers that JSON can hold."""
         if (name, points) not in self._thinned:
             self._thinned[name, points] = plain(thinned(self.metrics[name], points))
         return self._thinned[name, points]
 
     def latest(self) -> dict[str, Any]:
-        """The summary, or of a run that has none yet the last value of every metric."""
+        """The summary, or the last value of every metric for a run that has no summary yet."""
         if self.run.summary:
             return self.run.summary
         self.measure()
@@ -70,8 +68,8 @@ class Entry:
         mark = (_mark(self.path / "spectra.npz"), most)
         if mark not in self._profiles:
             self._profiles = {k: v for k, v in self._profiles.items() if k[0] == mark[0]}
-            found = self._attempt("spectra.npz", lambda: spectra.profile(self.path, most))
-            self._profiles[mark] = found
+            profile = self._attempt("spectra.npz", lambda: spectra.profile(self.path, most))
+            self._profiles[mark] = profile
         return self._profiles[mark]
 
     def heat_maps(self) -> dict[str, Any]:
@@ -88,15 +86,15 @@ class Entry:
         """File -> why it cannot be read, or not all of it."""
         return {name: why for (name, _), why in self._reasons.items()}
 
-    def _attempt(self, name: str, look: Callable[[], Any], what: str = "") -> Any:
-        """What `look` finds in a file; None where there is none, or where it cannot be read: a problem."""
-        self._reasons.pop((name, what), None)
+    def _attempt(self, name: str, read: Callable[[], Any], part: str = "") -> Any:
+        """The value of `read()`, of the file `name`; None where there is no file, or it is damaged: then a problem."""
+        self._reasons.pop((name, part), None)
         try:
-            return look()
+            return read()
         except FileNotFoundError:
             return None
         except Damaged as error:
-            self._reasons[name, what] = f"cannot be read: {error.reason}"
+            self._reasons[name, part] = f"cannot be read: {error.reason}"
             return None
 
 

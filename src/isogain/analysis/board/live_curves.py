@@ -17,25 +17,27 @@ Curve = tuple[list[float], list[float]]  # steps and values
 class Curves:
     """Every column of a metrics.csv as a curve; `refresh` reads what was added since.
 
-    Only the last row of the file is ever written again in place, so that it is read anew each time; a file
-    that was replaced (another inode, or shorter) is read from its beginning.
+    A run rewrites only the last row of its file in place, so that this row is read anew each time; a file that was
+    replaced (another inode, or shorter) is read from its beginning.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._forget()
+        self._clear()
 
     def refresh(self) -> bool:
-        """Whether there was anything new. Raises FileNotFoundError where there is no file, Damaged where it is no
-        table, or, once all others are taken up, where it has lines that cannot be read.
+        """Read what was added, and return whether the file had changed.
+
+        Raises FileNotFoundError where there is no file, and Damaged where it is no table or, after all readable lines
+        have been read, where some cannot be.
         """
         with opened(self.path) as file:
             stat = os.fstat(file.fileno())
             seen = stat.st_ino, stat.st_size, stat.st_mtime_ns
             if is_new := seen != self._seen:
                 if stat.st_ino != self._seen[0] or stat.st_size < self._seen[1]:
-                    self._forget()
-                self._take(file)
+                    self._clear()
+                self._read(file)
                 self._seen = seen
         if self._unreadable + self._last_unreadable:
             number = self._unreadable + self._last_unreadable
@@ -44,12 +46,12 @@ class Curves:
 
     @property
     def state(self) -> tuple[int, int, int]:
-        """Another one where curves are others."""
+        """Inode, size and time of change of what was read: it differs if the curves have changed."""
         return self._seen
 
     def __getitem__(self, name: str) -> Curve:
-        """Steps and values of a column, the row that may still be filled included; empty where there is none."""
-        steps, values = (list(part) for part in self._joined(name))
+        """Steps and values of a column, including the last row, which may still change; empty for an unknown column."""
+        steps, values = (list(part) for part in self._points_of(name))
         if name in self._last:
             return [*steps, self.step], [*values, self._last[name]]
         return steps, values
@@ -59,7 +61,7 @@ class Curves:
         """The last value of every column that has one."""
         return self._known | self._last
 
-    def _forget(self) -> None:
+    def _clear(self) -> None:
         self._seen = (0, 0, 0)
         self._offset = 0
         self._points: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}  # neighbouring parts
@@ -69,7 +71,7 @@ class Curves:
         self.columns: list[str] = []
         self.step = 0.0
 
-    def _take(self, file: BinaryIO) -> None:
+    def _read(self, file: BinaryIO) -> None:
         columns = header(file, self.path)
         begin = max(self._offset, file.tell())
         if not columns:
@@ -98,11 +100,11 @@ class Curves:
             self._known[name] = float(values[-1])
             self._points.setdefault(name, []).append((steps, values))
             if sum(len(part) for part, _ in self._points[name]) > 2 * KEPT:
-                steps, values = self._joined(name)
-                kept = _kept(values, KEPT)
+                steps, values = self._points_of(name)
+                kept = _kept_indices(values, KEPT)
                 self._points[name] = [(steps[kept], values[kept])]
 
-    def _joined(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+    def _points_of(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         parts = self._points.get(name, [])
         if len(parts) > 1:
             steps, values = (np.concatenate(part) for part in zip(*parts, strict=True))
@@ -117,20 +119,20 @@ def thinned(curve: Curve, points: int) -> Curve:
     steps, values = curve
     if len(values) <= points:
         return curve
-    kept = _kept(np.asarray(values, dtype=float), points).tolist()
+    kept = _kept_indices(np.asarray(values, dtype=float), points).tolist()
     return [steps[k] for k in kept], [values[k] for k in kept]
 
 
-def _kept(values: np.ndarray, points: int) -> np.ndarray:
-    """The places of the points that thinned() keeps; a NaN only where a piece has nothing else."""
+def _kept_indices(values: np.ndarray, points: int) -> np.ndarray:
+    """Indices of the points that `thinned` keeps; a NaN is kept only if its piece holds nothing else."""
     middle = values[1:-1]
     pieces = max((points - 2) // 2, 1)
     width = math.ceil(len(middle) / pieces)
     padded = np.full(width * math.ceil(len(middle) / width), np.nan)
     padded[: len(middle)] = middle
     rows = padded.reshape(-1, width)
-    nothing = np.isnan(rows)
+    missing = np.isnan(rows)
     first = 1 + width * np.arange(len(rows))
-    lows = first + np.where(nothing, np.inf, rows).argmin(axis=1)
-    highs = first + np.where(nothing, -np.inf, rows).argmax(axis=1)
+    lows = first + np.where(missing, np.inf, rows).argmin(axis=1)
+    highs = first + np.where(missing, -np.inf, rows).argmax(axis=1)
     return np.unique(np.concatenate([[0], lows, highs, [len(values) - 1]]))

@@ -1,4 +1,4 @@
-"""What must not reach a page: values of keys that name a secret, and secrets of this process's environment."""
+"""Masks for secrets: the values of keys that name a secret, and the secrets of this process's environment."""
 
 import os
 import re
@@ -16,9 +16,9 @@ BEARER = re.compile(r"(\b(?:bearer|basic)\s+)[\w.~+/=-]{6,}", re.I)
 URL = re.compile(
     r"(\b[a-z][a-z0-9+.-]*://[^\s/@:]*:)[^\s/]*(@)", re.I
 )  # scheme://user:password@host
-FOLDERS = ("PWD", "OLDPWD")  # that a shell calls so: where one works is no secret
+FOLDERS = ("PWD", "OLDPWD")  # of the shell, which match `pwd`: a working folder is no secret
 MASK = "•••"
-SHORTEST = 6  # of a secret that is looked for in texts: shorter ones are words
+SHORTEST = 6  # letters of a secret that is masked in texts: shorter ones may be words
 
 
 @lru_cache(maxsize=10_000)
@@ -28,7 +28,7 @@ def is_secret(key: str) -> bool:
 
 
 def masked(node: Any, secrets: Sequence[str] | None = None) -> Any:
-    """`node`, a tree of dicts, lists and values, without the values of secret keys and without `masked_text`'s."""
+    """`node`, a tree of dicts, lists and values, with MASK for values of secret keys and `masked_text` for texts."""
     if node is None or isinstance(node, int | float):
         return node
     secrets = environment() if secrets is None else secrets
@@ -42,8 +42,10 @@ def masked(node: Any, secrets: Sequence[str] | None = None) -> Any:
 
 
 def masked_text(text: str, secrets: Sequence[str] | None = None) -> str:
-    """A text without `secrets`, by default the environment's, and without what it gives a name that is_secret, a header
-    for authorisation, or a password in an address.
+    """A text in which secrets are replaced by MASK.
+
+    These are `secrets` (by default those of the environment), values assigned to names that are `is_secret`, headers
+    for authorisation, and passwords in addresses.
     """
     if not text:
         return text
@@ -51,7 +53,7 @@ def masked_text(text: str, secrets: Sequence[str] | None = None) -> str:
         text = text.replace(secret, MASK)
     if text.isalnum():
         return text
-    text = ASSIGNED.sub(_unassigned, text)
+    text = ASSIGNED.sub(_with_mask, text)
     text = URL.sub(rf"\g<1>{MASK}\g<2>", text)
     for pattern in (OPTION, HEADER, BEARER):
         text = pattern.sub(rf"\g<1>{MASK}", text)
@@ -60,10 +62,10 @@ def masked_text(text: str, secrets: Sequence[str] | None = None) -> str:
 
 def environment() -> list[str]:
     """The values of environment variables that name a secret, the longest first."""
-    found = {v for k, v in os.environ.items() if is_secret(k) and len(v) >= SHORTEST}
-    return sorted(found, key=len, reverse=True)
+    values = {v for k, v in os.environ.items() if is_secret(k) and len(v) >= SHORTEST}
+    return sorted(values, key=len, reverse=True)
 
 
-def _unassigned(match: re.Match) -> str:
+def _with_mask(match: re.Match) -> str:
     name, between, value = match.groups()
     return f"{name}{between}{value if name in FOLDERS else MASK}"

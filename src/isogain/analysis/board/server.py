@@ -14,10 +14,9 @@ from isogain.analysis.board.template import page, policy
 from isogain.record import panels
 
 ADDRESS = "127.0.0.1"
-NAMES = {
-    "127.0.0.1",
-    "localhost",
-}  # what a browser may call it: any other name was bent to this address
+# host names that a browser may send: any other one was redirected to this address (DNS rebinding)
+NAMES = {"127.0.0.1", "localhost"}
+MISSING = HTTPStatus(404)
 HEADERS = {
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
@@ -29,13 +28,13 @@ HEADERS = {
 
 
 class Server(ThreadingHTTPServer):
-    """Answers GET and HEAD below `/<word>/`; the word is new each time, for others on this machine reach the port too.
+    """Answers GET and HEAD below `/<word>/`; the word is drawn anew for each server, as other users can reach the port.
 
-    Raises OSError where the port is taken.
+    Raises OSError where the port is in use.
     """
 
     daemon_threads = True
-    request_queue_size = 512  # that wait at once: a page asks for everything, in several windows
+    request_queue_size = 512  # each open window asks for all charts at once
     allow_reuse_address = True
 
     def __init__(self, index: Index, port: int = 0) -> None:
@@ -47,7 +46,7 @@ class Server(ThreadingHTTPServer):
         return f"http://{ADDRESS}:{self.server_port}/{self.word}/"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that goes away in the middle of an answer is no error; others are."""
+        """Ignore a connection that the browser has closed; report every other error."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -61,27 +60,27 @@ class Handler(BaseHTTPRequestHandler):
     timeout = 60
 
     def do_GET(self) -> None:
-        if (status := self._refused()) is not None:
-            return self._send(status, f"{status.value} {status.phrase}\n".encode(), "text/plain")
+        if (status := self._refusal()) is not None:
+            return self._send_error(status)
         url = urlsplit(self.path)
         below = url.path.removeprefix(f"/{self.server.word}/")
         if below == "":
-            found = page({"live": True, "panels": panel_data()}).encode()
-            return self._send(HTTPStatus.OK, found, "text/html; charset=utf-8")
+            html = page({"live": True, "panels": panel_data()}).encode()
+            return self._send(HTTPStatus.OK, html, "text/html; charset=utf-8")
         argument = parse_qs(url.query).get("of", [""])[0]
         answer = self.server.index.answer(below.removeprefix("api/"), argument)
         if not below.startswith("api/") or answer is None:
-            return self._send(HTTPStatus.NOT_FOUND, b"404 Not Found\n", "text/plain")
+            return self._send_error(MISSING)
         body = json.dumps(answer, allow_nan=False, separators=(",", ":")).encode()
         self._send(HTTPStatus.OK, body, "application/json")
 
     do_HEAD = do_GET
 
     def log_message(self, *args: Any) -> None:
-        """Nothing: the terminal is for what the user has to know."""
+        """Log no requests: the terminal shows only what the user needs."""
 
-    def _refused(self) -> HTTPStatus | None:
-        """Why this request gets no answer: a foreign host name, or a path without the word."""
+    def _refusal(self) -> HTTPStatus | None:
+        """The status of a refused request (foreign host name, or path without the word); None if it is allowed."""
         try:
             name = urlsplit(f"//{self.headers.get('Host', '')}").hostname
             path = urlsplit(self.path).path
@@ -90,8 +89,13 @@ class Handler(BaseHTTPRequestHandler):
         if name not in NAMES:
             return HTTPStatus.FORBIDDEN
         start = f"/{self.server.word}/"
-        known = secrets.compare_digest(path[: len(start)].encode(errors="replace"), start.encode())
-        return None if known else HTTPStatus.NOT_FOUND
+        has_word = secrets.compare_digest(
+            path[: len(start)].encode(errors="replace"), start.encode()
+        )
+        return None if has_word else MISSING
+
+    def _send_error(self, status: HTTPStatus) -> None:
+        self._send(status, f"{status.value} {status.phrase}\n".encode(), "text/plain")
 
     def _send(self, status: HTTPStatus, body: bytes, kind: str) -> None:
         tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
@@ -110,15 +114,17 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def panel_data() -> dict[str, Any]:
-    """`isogain.record.panels` for the page."""
+    """The panels, axes and outcomes of `isogain.record.panels` as the page reads them."""
     groups = {
         "learning": panels.LEARNING,
         "isometry": panels.ISOMETRY,
         "quantiles": panels.QUANTILES,
         "gradients": panels.GRADIENTS,
     }
-    found: dict[str, Any] = {k: [panel._asdict() for panel in group] for k, group in groups.items()}
-    return found | {
+    fields: dict[str, Any] = {
+        name: [panel._asdict() for panel in group] for name, group in groups.items()
+    }
+    return fields | {
         "by_layer": panels.BY_LAYER,
         "axes": panels.AXES,
         "outcomes": panels.OUTCOMES,

@@ -1,4 +1,4 @@
-"""What a page shows of a spectra.npz: histograms over training, and the signal's gradient layer by layer."""
+"""Figures of a spectra.npz for the page: histograms over training, and the signal's gradient layer by layer."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +9,8 @@ import numpy as np
 from isogain.record.panels import PROFILE, SPECTRA
 from isogain.record.spectra_events import Spectra, opened_spectra, spread
 
-FLOOR = 1e-12  # the least singular value told apart: below lie those that float64 could not resolve
-LOGS = {"jacobian/log_spectrum", "jacobian/by_start"}  # of what jacobian/spectrum shows
+FLOOR = 1e-12  # the least singular value that is drawn: float64 cannot resolve smaller ones
+LOGS = {"jacobian/log_spectrum", "jacobian/by_start"}  # logarithms of what jacobian/spectrum holds
 BINS, EVENTS, PLACES = 40, 60, 64  # at most, of a picture
 PICTURES = 24  # at most, of a run
 
@@ -21,19 +21,19 @@ def heat_maps(folder: Path) -> dict[str, dict[str, Any]]:
     Raises FileNotFoundError and Damaged.
     """
     with opened_spectra(folder) as arrays:
-        names = list(_spectra(arrays))[:PICTURES]
+        names = list(_spectrum_names(arrays))[:PICTURES]
         return {name: _heat_map(arrays, name) for name in names}
 
 
 def profile(folder: Path, most: int = EVENTS) -> dict[str, Any] | None:
     """The mean ln ‖∂loss/∂h_l‖ over examples at `places` l, by event: steps, places, last place and values.
 
-    At most so many events, the first and the last among them; None where it was not measured. Raises
+    At most `most` events are read, the first and the last among them; None where it was not measured. Raises
     FileNotFoundError and Damaged.
     """
     with opened_spectra(folder) as arrays, np.errstate(invalid="ignore", over="ignore"):
         for name in filter(arrays.__contains__, SPECTRA):
-            arrays.check(name)  # all that a run's row can tell of the file
+            arrays.check(name)  # so that damage is reported in the run's row
         if PROFILE not in arrays or 0 in arrays.event_shape(PROFILE):
             return None
         steps = arrays.steps(PROFILE)
@@ -56,7 +56,7 @@ def finite(values: np.ndarray) -> list:
     return [float(f"{v:.6g}") if np.isfinite(v) else None for v in values.tolist()]
 
 
-def _spectra(arrays: Spectra) -> Iterator[str]:
+def _spectrum_names(arrays: Spectra) -> Iterator[str]:
     for name in arrays.names:
         is_spectrum = arrays.axes(name)[-1:] == ["value"]
         if (
@@ -71,7 +71,7 @@ def _spectra(arrays: Spectra) -> Iterator[str]:
 def _heat_map(arrays: Spectra, name: str) -> dict[str, Any]:
     steps = arrays.steps(name)
     events = spread(len(steps), EVENTS)
-    ends = [_ends(arrays.events(name, [k])) for k in events]
+    ends = [_range(arrays.events(name, [k])) for k in events]
     low, high = min(e[0] for e in ends), max(e[1] for e in ends)
     if high < 1.01 * low:
         low, high = low / 1.1, high * 1.1
@@ -92,6 +92,6 @@ def _floored(values: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(flat), np.maximum(flat, FLOOR), FLOOR)
 
 
-def _ends(values: np.ndarray) -> tuple[float, float]:
+def _range(values: np.ndarray) -> tuple[float, float]:
     flat = _floored(values)
     return float(flat.min()), float(flat.max())

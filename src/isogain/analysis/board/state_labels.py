@@ -1,4 +1,4 @@
-"""What has become of runs that have not said how they ended; asked of processes and SLURM, which may take a while."""
+"""States of runs whose own files do not record how they ended; processes and SLURM are queried, which may be slow."""
 
 import os
 import threading
@@ -7,33 +7,33 @@ from pathlib import Path
 
 from isogain.analysis.status import survey
 
-EVERY = 10.0  # seconds between two questions to the queue
+INTERVAL = 10.0  # seconds between two queries of processes and SLURM
 
 
-class Fates:
-    """State and reason of every run below `folder` by `isogain.status`; a thread asks again every EVERY seconds."""
+class StateLabels:
+    """State and reason of every run below `folder`, as `isogain.status` has them, renewed by a background thread."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.known: dict[Path, tuple[str, str]] = {}
-        self._asked: float | None = None
-        self._asking = threading.Lock()
+        self.labels: dict[Path, tuple[str, str]] = {}
+        self._queried: float | None = None
+        self._querying = threading.Lock()
 
     def latest(self) -> dict[Path, tuple[str, str]]:
-        """What is known; waits only for the first answer."""
-        if self._asked is None:
-            self._ask()
-        elif time.monotonic() - self._asked > EVERY and not self._asking.locked():
-            threading.Thread(target=self._ask, daemon=True).start()
-        return self.known
+        """Path of a run -> state and reason, at most about INTERVAL seconds old; only the first call waits for them."""
+        if self._queried is None:
+            self._query()
+        elif time.monotonic() - self._queried > INTERVAL and not self._querying.locked():
+            threading.Thread(target=self._query, daemon=True).start()
+        return self.labels
 
-    def _ask(self) -> None:
-        with self._asking:
-            found = survey.find(self.folder)
-            survey.judge(found)
-            self.known = {
-                Path(os.path.normpath(s.path / r.name)): (r.state, r.reason)
-                for s in found
-                for r in s.runs
+    def _query(self) -> None:
+        with self._querying:
+            sweeps = survey.find(self.folder)
+            survey.judge(sweeps)
+            self.labels = {
+                Path(os.path.normpath(sweep.path / run.name)): (run.state, run.reason)
+                for sweep in sweeps
+                for run in sweep.runs
             }
-            self._asked = time.monotonic()
+            self._queried = time.monotonic()

@@ -1,4 +1,4 @@
-"""The page with all answers in it: one file to mail, which needs no server."""
+"""The page as one file that holds all answers and needs no server."""
 
 import json
 from datetime import datetime
@@ -9,11 +9,11 @@ from isogain.analysis.board.server import panel_data
 from isogain.analysis.board.template import page
 from isogain.record import panels
 
-DETAILS = 8_000_000  # bytes of single runs' details; the page says which runs came after that
+DETAILS = 8_000_000  # bytes of the details of single runs; the page marks the runs whose details are left out
 
 
 def snapshot(index: Index) -> str:
-    """The page as of now."""
+    """The page with the runs as they are now."""
     table = index.answer("runs")
     names = [panel.name for panel in panels.PANELS]
     answers = {
@@ -27,12 +27,12 @@ def snapshot(index: Index) -> str:
 
 
 def _details(index: Index, numbers: list[str]) -> dict[str, Any]:
-    """As many runs' details as DETAILS allows, in their order."""
-    found, size = {}, 0
+    """The details of the first runs, as many as fit into DETAILS bytes."""
+    details, size = {}, 0
     for number in numbers:
         detail = index.answer("run", number)
         size += len(json.dumps(detail))
         if size > DETAILS:
             break
-        found[number] = detail
-    return found
+        details[number] = detail
+    return details

@@ -1,4 +1,4 @@
-"""The page: one HTML text with its style and scripts in it, and nothing fetched from elsewhere."""
+"""The page: one HTML text that contains its style and scripts, and loads nothing from elsewhere."""
 
 import base64
 import hashlib
@@ -21,7 +21,7 @@ SCRIPTS = (
 
 
 def page(data: dict[str, Any]) -> str:
-    """The page with `data` in it: what panels there are, and for a page that is mailed also all answers."""
+    """The page with `data` in it: the list of panels, and for a static page all answers."""
     return _read("board.html").format(
         policy=policy(live=False), style=style(), script=script(), data=inlined(data)
     )

@@ -22,10 +22,10 @@ FIGURES = {
     "grid": ("depth_gain", "depth × gain: the metric at the end, and the steps to a value of it"),
     "fisher": ("fisher", "the Fisher's largest eigenvalue against the Jacobian's σ²_max"),
     "margin": ("margin", "a metric against reg.margin"),
-}  # name -> module, whose function of the same name draws; what it shows
+}  # name -> module, whose function of the same name draws the figure, and what it shows
 WIDTH = max(map(len, FIGURES))
 EXAMPLES = "figures:\n" + "\n".join(
-    f"  {name:<{WIDTH}}  {what}" for name, (_, what) in FIGURES.items()
+    f"  {name:<{WIDTH}}  {description}" for name, (_, description) in FIGURES.items()
 )
 EXAMPLES += (
     """
@@ -46,45 +46,53 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    told = arguments.parser("plots", main, EXAMPLES)
-    arguments.add_folder(told, several=True)
-    told.add_argument(
+    """The parser of the command line."""
+    command_line = arguments.parser("plots", main, EXAMPLES)
+    arguments.add_folder(command_line, several=True)
+    command_line.add_argument(
         "--figure",
         choices=FIGURES,
         default="training",
         metavar="NAME",
         help="one of those below; training by default",
     )
-    told.add_argument(
+    command_line.add_argument(
         "--out",
         type=Path,
         default=Path("figure.png"),
         metavar="FILE",
         help="png, svg or pdf; figure.png by default",
     )
-    told.add_argument("--by", nargs="+", metavar="KEY", help="a panel or curve a level of these")
-    told.add_argument("--against", nargs="+", metavar="KEY", help="means: to the right")
-    told.add_argument(
+    command_line.add_argument(
+        "--by", nargs="+", metavar="KEY", help="a panel or curve a level of these"
+    )
+    command_line.add_argument("--against", nargs="+", metavar="KEY", help="means: to the right")
+    command_line.add_argument(
         "--metric", metavar="METRIC", help="a column of summary.json; learning: of metrics.csv"
     )
-    told.add_argument("--rows", metavar="KEY", help="grid: upwards; model.depth by default")
-    told.add_argument("--columns", metavar="KEY", help="grid: to the right; init.gain by default")
-    told.add_argument(
+    command_line.add_argument("--rows", metavar="KEY", help="grid: upwards; model.depth by default")
+    command_line.add_argument(
+        "--columns", metavar="KEY", help="grid: to the right; init.gain by default"
+    )
+    command_line.add_argument(
         "--curve", metavar="METRIC", help="grid: of metrics.csv; train/acc by default"
     )
-    told.add_argument(
+    command_line.add_argument(
         "--reach", type=float, metavar="VALUE", help="grid: the value of it to wait for"
     )
-    return told
+    return command_line
 
 
 def draw(options: argparse.Namespace) -> None:
-    """Write the figure; raises what its parts raise, and ValueError for an option that it does not have."""
+    """Write the figure to options.out.
+
+    Raises ValueError where the folders hold no run or an option does not belong to the figure, and what reading and
+    drawing raise.
+    """
     from isogain.analysis.plots.style import save
     from isogain.analysis.statistics.runs_table import runs
 
-    figure = function(options.figure)
+    figure = figure_function(options.figure)
     names = ("by", "against", "metric", "rows", "columns", "curve", "reach")
     given = {name: v for name in names if (v := getattr(options, name)) is not None}
     known = inspect.signature(figure).parameters
@@ -93,16 +101,16 @@ def draw(options: argparse.Namespace) -> None:
     keys = [k for name in ("by", "against") for k in given.get(name, ())]
     keys += [given[name] for name in ("rows", "columns") if name in given]
     table = runs(*options.folders, keep=keys)
-    for folder, why in table.attrs["skipped"].items():
-        print(printable(f"not read: {folder}: {why}"), file=sys.stderr)
+    for folder, reason in table.attrs["skipped"].items():
+        print(printable(f"not read: {folder}: {reason}"), file=sys.stderr)
     if not len(table):
         raise ValueError(f"{', '.join(map(str, options.folders))}: no run folder in it")
     save(figure(table, **given), options.out)
     print(printable(options.out))
 
 
-def function(name: str) -> Callable[..., Any]:
-    """What draws the figure of this name, a function of runs()' table."""
+def figure_function(name: str) -> Callable[..., Any]:
+    """The function that draws the figure of this name from the table of `runs_table.runs`."""
     module, _ = FIGURES[name]
     return getattr(import_module(f"isogain.analysis.plots.{module}"), module)
 

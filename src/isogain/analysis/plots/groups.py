@@ -1,4 +1,4 @@
-"""What figures need of runs: panels and curves by group, and arrays out of spectra.npz."""
+"""Runs grouped for panels and curves of figures, and their arrays of spectra.npz."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,81 +26,88 @@ class Events(NamedTuple):
 
 
 def groups(table: pd.DataFrame, by: Sequence[str]) -> dict[str, pd.DataFrame]:
-    """Label -> the runs of a level; without `by` a group a run, labelled by what its command line alone says."""
+    """Label -> the runs of one level of `by`.
+
+    Without `by` every run is a group of its own, labelled by those of its overrides that not all runs share.
+    """
     check(table, by)
     if by:
         return {label(by, levels): runs for levels, runs in grouped(table, by)}
-    said = [said_by(Path(folder)) for folder in table["folder"]]
-    shared = set.intersection(*map(set, said)) if len(said) > 1 else set()
-    found: dict[str, pd.DataFrame] = {}
-    for i, overrides in enumerate(said):
+    overrides_of = [training_overrides(Path(folder)) for folder in table["folder"]]
+    shared = set.intersection(*map(set, overrides_of)) if len(overrides_of) > 1 else set()
+    runs_of: dict[str, pd.DataFrame] = {}
+    for i, overrides in enumerate(overrides_of):
         folder = table["folder"].iloc[i]
         name = " ".join(o for o in overrides if o not in shared) or "/".join(
             Path(folder).parts[-2:]
         )
-        found[name if name not in found else f"{name} ({folder})"] = table.iloc[[i]]
-    return found
+        runs_of[name if name not in runs_of else f"{name} ({folder})"] = table.iloc[[i]]
+    return runs_of
 
 
-def said_by(folder: Path) -> list[str]:
-    """A run's overrides, but those that change nothing that is trained."""
+def training_overrides(folder: Path) -> list[str]:
+    """A run's overrides, without those that do not change what is trained; [] where they cannot be read."""
     try:
-        said = read_overrides(folder)
-    except (FileNotFoundError, Damaged):  # told in the run's row
+        overrides = read_overrides(folder)
+    except (FileNotFoundError, Damaged):  # reported in the run's row
         return []
-    return [override for override in said if not split(override)[0].startswith(HIDDEN)]
+    return [override for override in overrides if not split(override)[0].startswith(HIDDEN)]
 
 
-def measured(named: dict[str, pd.DataFrame], name: str) -> tuple[dict[str, Events], dict[str, str]]:
-    """Label -> the array of its runs, and label -> why there is none. Raises KeyError where there is none at all."""
-    found, missing = {}, {}
+def events_by_group(
+    named: dict[str, pd.DataFrame], name: str
+) -> tuple[dict[str, Events], dict[str, str]]:
+    """Label -> the array `name` of its runs, and label -> why it has none. Raises KeyError where no group has it."""
+    events_of, missing = {}, {}
     for title, runs in named.items():
         try:
-            found[title] = events(runs["folder"], name)
+            events_of[title] = events(runs["folder"], name)
         except KeyError as error:
             missing[title] = error.args[0]
-    if not found:
+    if not events_of:
         raise KeyError(next(iter(missing.values()), f"{name}: no run"))
-    return found, missing
+    return events_of, missing
 
 
-def empty(axes: Any, why: str) -> None:
-    """A panel that says why nothing is drawn in it."""
+def draw_reason(axes: Any, reason: str) -> None:
+    """Show in a panel the reason why nothing is drawn in it."""
     axes.set_axis_off()
-    axes.text(0.5, 0.5, wrapped(text(why), 26), ha="center", va="center", transform=axes.transAxes)
+    axes.text(
+        0.5, 0.5, wrapped(text(reason), 26), ha="center", va="center", transform=axes.transAxes
+    )
 
 
-def counted(name: str, runs: pd.DataFrame) -> str:
-    """A group's label, with the number of seeds (and of runs, if there are more) and what became of other runs."""
+def counted_label(name: str, runs: pd.DataFrame) -> str:
+    """A group's label with the number of seeds, that of runs if it is larger, and the status of unfinished runs."""
     done = runs[runs["status"] == "finished"]
     n, bad = seeds(done).nunique(), others(runs.assign(there=0.0), "there")
-    told = [f"n={n}", *([f"{len(done)} runs"] if len(done) > n else []), *([bad] if bad else [])]
-    return f"{name} ({', '.join(told)})" if len(runs) > 1 or bad else name
+    counts = [f"n={n}", *([f"{len(done)} runs"] if len(done) > n else []), *([bad] if bad else [])]
+    return f"{name} ({', '.join(counts)})" if len(runs) > 1 or bad else name
 
 
 def events(folders: Sequence[str | Path], name: str) -> Events:
-    """The array `name` of all runs that have it, at the steps which they share: examples of all runs together.
+    """The array `name` of all runs that have it, at the steps which they share, with the examples of all runs joined.
 
-    Of more than LARGE bytes as many events as fit, the first and the last among them. Raises KeyError where no run has
-    it, ValueError where they share no step or differ in shape.
+    Where this is more than LARGE bytes, only as many events are read as fit, the first and the last among them. Raises
+    KeyError where no run has the array, ValueError where the runs share no step or differ in shape.
     """
-    found, reasons = {}, []
+    layouts, reasons = {}, []
     for folder in map(Path, folders):
         try:
-            found[folder] = _layout(folder, name)
+            layouts[folder] = _layout(folder, name)
         except (ValueError, KeyError) as error:
             reasons.append(error.args[0])
-    if not found:
+    if not layouts:
         raise KeyError(reasons[0] if reasons else f"{name}: no run to read it from")
-    shared = set.intersection(*(set(steps.tolist()) for steps, _, _ in found.values()))
+    shared = set.intersection(*(set(steps.tolist()) for steps, _, _ in layouts.values()))
     common = np.array(sorted(shared), dtype=int)
     if not len(common):
         raise ValueError(f"{name}: the runs of a group share no step at which it was measured")
-    if len({shape[1:] for _, shape, _ in found.values()}) > 1:
+    if len({shape[1:] for _, shape, _ in layouts.values()}) > 1:
         raise ValueError(f"{name}: the runs of a group differ in size; group by what differs")
-    most = max(2, LARGE // max(sum(size for _, _, size in found.values()), 1))
+    most = max(2, LARGE // max(sum(size for _, _, size in layouts.values()), 1))
     common = common[spread(len(common), most)]
-    at = [_values(folder, name, common) for folder in found]
+    at = [_values(folder, name, common) for folder in layouts]
     return Events(common, np.concatenate(at, axis=1))
 
 
@@ -131,18 +138,18 @@ def arrays_of(folder: Path) -> Iterator[Spectra]:
 
 
 def edges(centres: np.ndarray, log: bool = False) -> np.ndarray:
-    """Edges of the cells around increasing centres: half way between them."""
+    """Edges (n + 1,) of the cells around n increasing centres: half way between them, in the logarithm if `log`."""
     c = np.log(centres) if log else np.asarray(centres, dtype=float)
     if len(c) == 1:
-        found = np.array([c[0] - 0.5, c[0] + 0.5])
+        bounds = np.array([c[0] - 0.5, c[0] + 0.5])
     else:
         middle = (c[1:] + c[:-1]) / 2
-        found = np.concatenate([[2 * c[0] - middle[0]], middle, [2 * c[-1] - middle[-1]]])
-    return np.exp(found) if log else found
+        bounds = np.concatenate([[2 * c[0] - middle[0]], middle, [2 * c[-1] - middle[-1]]])
+    return np.exp(bounds) if log else bounds
 
 
 def axis_label(name: str) -> str:
-    """A metric's name as it is read, with its unit."""
+    """A metric's name in the words of an axis label."""
     known = {
         "acc": "accuracy",
         "steps": "optimiser steps",

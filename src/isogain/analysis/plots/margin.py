@@ -1,4 +1,4 @@
-"""What room around orthogonality is worth: a metric against the margin that the singular values are given."""
+"""A metric against the margin around the gain that singular values are allowed."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ FREE = "none"  # reg=none: no constraint at all
 
 
 def margins(table: pd.DataFrame) -> pd.DataFrame:
-    """The runs that have a margin, and those without a regulariser, whose margin is infinite."""
+    """The runs that have a margin, and those without a regulariser, whose margin is set to infinity."""
     check(table, [MARGIN, "reg"])
     free = table["reg"] == FREE
     return table.assign(**{MARGIN: numbers(table, MARGIN).where(~free, np.inf)}).dropna(
@@ -24,7 +24,7 @@ def margins(table: pd.DataFrame) -> pd.DataFrame:
 
 @styled
 def margin(table: pd.DataFrame, by: tuple[str, ...] = (), metric: str = "test/acc") -> Any:
-    """Mean and 95 % interval at each margin, evenly spaced, and every seed as a dot; a curve a group."""
+    """Mean and 95 % interval at each margin, evenly spaced, and every seed as a dot; a curve for each group."""
     table = margins(table)
     places = np.unique(table[MARGIN])
     figure, (axes,) = page(height=3.2)
@@ -39,10 +39,10 @@ def margin(table: pd.DataFrame, by: tuple[str, ...] = (), metric: str = "test/ac
         for x, level in zip(at, cells[MARGIN], strict=True):
             seeds = per_seed(runs[runs[MARGIN] == level], metric)
             axes.plot([x + 0.03] * len(seeds), seeds, ".", color=look["color"], alpha=0.5, ms=4)
-        for x, told in zip(at, cells["others"], strict=True):
-            if told:
+        for x, note in zip(at, cells["others"], strict=True):
+            if note:
                 place = {"xycoords": ("data", "axes fraction"), "rotation": 90, "size": 8}
-                axes.annotate(told, (x, 0.01), ha="center", va="bottom", **place)
+                axes.annotate(note, (x, 0.01), ha="center", va="bottom", **place)
     axes.set_xticks(
         range(len(places)), [f"{p:g}" if np.isfinite(p) else "no\nconstraint" for p in places]
     )

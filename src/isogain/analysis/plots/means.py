@@ -22,8 +22,9 @@ def means(
     against: tuple[str, ...] = (),
     metric: str = "test/acc",
 ) -> Any:
-    """Conditions `against` to the right, or from the top down where their names are long; a colour a level of `by`.
-    Without conditions the levels of `by` in their place.
+    """Conditions `against` to the right, or downwards where their names are long; a colour for each level of `by`.
+
+    Without `against` the levels of `by` are the conditions.
     """
     if not against:
         by, against = (), by
@@ -31,38 +32,38 @@ def means(
     if len(conditions) > MOST:
         raise ValueError(f"{len(conditions)} conditions do not fit: name fewer (--by, --against)")
     named = grouped(table, by)
-    side = _Side.fitting(conditions, len(named), metric, ", ".join(against))
+    layout = _Layout.fitting(conditions, len(named), metric, ", ".join(against))
     for i, (levels, runs) in enumerate(named):
         cells = aggregated(runs, against, metric)
         names = [_name(row) for row in cells[list(against)].itertuples(index=False)]
         at = np.array([conditions.index(name) for name in names], dtype=float)
         at += 0.5 * ((i + 0.5) / len(named) - 0.5)
         name = _name(levels) or "mean and 95 % interval"
-        side.draw_intervals(at, cells, line(i), wrapped(text(name), 60))
+        layout.draw_intervals(at, cells, line(i), wrapped(text(name), 60))
         for x, (_, cell) in zip(at, grouped(runs, against), strict=True):
-            side.draw_seeds(x, per_seed(cell, metric), line(i)["color"])
-    side.finish(metric)
-    seed = f"{side.dash}: a seed"
-    told = f"{text(', '.join(by))}: mean and 95 % interval; {seed}" if by else seed
-    legend(side.figure, told)
-    return side.figure
+            layout.draw_seeds(x, per_seed(cell, metric), line(i)["color"])
+    layout.set_limits(metric)
+    seed = f"{layout.dash}: a seed"
+    title = f"{text(', '.join(by))}: mean and 95 % interval; {seed}" if by else seed
+    legend(layout.figure, title)
+    return layout.figure
 
 
 def _name(levels: Iterable[object]) -> str:
-    """Of a condition whose keys the axis names."""
+    """The name of a condition by its levels alone: the axis label has the keys."""
     return ", ".join(map(plain, levels))
 
 
 @dataclass
-class _Side:
-    """Axes with conditions to the right and values upwards, or, not `upright`, from the top down and to the right."""
+class _Layout:
+    """Axes with conditions to the right and values upwards if `upright`, else with conditions downwards."""
 
     figure: Any
     axes: Any
     upright: bool
 
     @classmethod
-    def fitting(cls, conditions: list[str], methods: int, metric: str, keys: str) -> "_Side":
+    def fitting(cls, conditions: list[str], methods: int, metric: str, keys: str) -> "_Layout":
         upright = max(map(len, conditions)) * len(conditions) < BESIDE
         rows = len(conditions) * (1 + methods) / 2
         figure, (axes,) = page(height=3.2 if upright else 0.5 + 0.2 * rows)
@@ -79,7 +80,7 @@ class _Side:
     def draw_intervals(
         self, at: np.ndarray, cells: pd.DataFrame, look: dict[str, Any], name: str
     ) -> None:
-        """Means and what the intervals reach; beside them the runs that have no value, in words."""
+        """Draw the means with their intervals, and beside them how many runs have no value and why."""
         half, mean = cells["high"] - cells["mean"], cells["mean"]
         marks = look | {"ls": "", "mec": "w", "mew": 0.6, "ms": 6, "label": name}
         marks |= {"capsize": 2.5, "lw": 1.2}
@@ -87,9 +88,9 @@ class _Side:
             self.axes.errorbar(at, mean, half, **marks)
         else:
             self.axes.errorbar(mean, at, xerr=half, **marks)
-        for x, told in zip(at, cells["others"], strict=True):
-            if told:
-                self._tell(x, told, look["color"])
+        for x, note in zip(at, cells["others"], strict=True):
+            if note:
+                self._annotate(x, note, look["color"])
 
     def draw_seeds(self, at: float, values: Sequence[float], color: str) -> None:
         places = [at] * len(values)
@@ -97,16 +98,16 @@ class _Side:
         pair = (places, values) if self.upright else (values, places)
         self.axes.plot(*pair, color=color, ls="", **look)
 
-    def finish(self, metric: str) -> None:
+    def set_limits(self, metric: str) -> None:
         if self.upright:
             within_range(self.axes, metric)
         else:
             self.axes.invert_yaxis()
 
-    def _tell(self, at: float, told: str, color: str) -> None:
+    def _annotate(self, at: float, note: str, color: str) -> None:
         if self.upright:
             place = {"xycoords": ("data", "axes fraction"), "rotation": 90, "ha": "center"}
-            self.axes.annotate(told, (at, 0.01), va="bottom", size=8, color=color, **place)
+            self.axes.annotate(note, (at, 0.01), va="bottom", size=8, color=color, **place)
         else:
             place = {"xycoords": ("axes fraction", "data"), "ha": "right"}
-            self.axes.annotate(told, (0.99, at), va="center", size=8, color=color, **place)
+            self.axes.annotate(note, (0.99, at), va="center", size=8, color=color, **place)

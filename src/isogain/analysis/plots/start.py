@@ -7,48 +7,50 @@ import numpy as np
 import pandas as pd
 
 from isogain.analysis.plots.bands import FLOOR, SPECTRUM
-from isogain.analysis.plots.groups import arrays_of, empty, groups
-from isogain.analysis.plots.style import COLOURS, below, page, styled, title
+from isogain.analysis.plots.groups import arrays_of, draw_reason, groups
+from isogain.analysis.plots.style import COLOURS, page, styled, title, x_label
 
 WIDE = 20  # 95th over 5th percentile, from which on a histogram is drawn over log s
 BINS = 40
 NOTHING = 1e-6  # a probability that is rounding
-SAID = 0.005  # the least share that is told
+LEAST_SHARE = 0.005  # of values below the edges, from which on the legend mentions it
 
 
 @styled
 def start(table: pd.DataFrame) -> Any:
-    """One panel a run, each on its own scale."""
+    """A panel for each run, on a scale of its own."""
     named = {name: Path(runs["folder"].iloc[0]) for name, runs in groups(table, ()).items()}
-    found, missing = _all(named)
+    histograms, missing = _histograms(named)
     figure, panels = page(len(named), height=3.0)
     for i, (axes, name) in enumerate(zip(panels, named, strict=True)):
         title(axes, name)
         if name in missing:
-            empty(axes, missing[name])
+            draw_reason(axes, missing[name])
         else:
-            draw_histogram(axes, found[name], COLOURS[i % len(COLOURS)])
-    below(panels, r"singular values $s$ of $\partial h_L/\partial h_0$ at step 0")
+            draw_histogram(axes, histograms[name], COLOURS[i % len(COLOURS)])
+    x_label(panels, r"singular values $s$ of $\partial h_L/\partial h_0$ at step 0")
     return figure
 
 
-def _all(named: dict[str, Path]) -> tuple[dict[str, "Histogram"], dict[str, str]]:
-    found, missing = {}, {}
+def _histograms(named: dict[str, Path]) -> tuple[dict[str, "Histogram"], dict[str, str]]:
+    """Label -> histogram, and label -> why there is none; raises KeyError where no run has one."""
+    histograms, missing = {}, {}
     for name, folder in named.items():
         try:
-            found[name] = start_histogram(folder)
+            histograms[name] = start_histogram(folder)
         except (KeyError, ValueError) as error:
             missing[name] = error.args[0]
-    if not found:
+    if not histograms:
         raise KeyError(next(iter(missing.values()), "no run"))
-    return found, missing
+    return histograms, missing
 
 
 class Histogram(NamedTuple):
-    """The Jacobian's s at step 0 and the law that theory predicts, densities of s, or of log s where `log`.
+    """Singular values s of the Jacobian at step 0: a histogram of the measured ones, and the law that theory predicts.
 
-    edges (bins + 1,) and heights (bins,) of what was measured, `below` the share of it that lies below the edges;
-    curve (2, points): s and its density; atoms (2, k): s and its probability. The latter may be empty.
+    Densities are those of s, or of ln s where `log`. edges (bins + 1,) and heights (bins,) belong to the measured
+    values, of which the share `below` lies below the first edge; curve (2, points) is s and its predicted density,
+    atoms (2, k) is s and its predicted probability. Curve and atoms may be empty.
     """
 
     edges: np.ndarray
@@ -60,7 +62,11 @@ class Histogram(NamedTuple):
 
 
 def start_histogram(folder: Path) -> Histogram:
-    """What a run's spectra.npz holds of step 0; raises ValueError where that was not measured."""
+    """The histogram of a run's spectra.npz at step 0.
+
+    Raises KeyError where the spectrum was not measured at all, ValueError where it was not measured at step 0 or is not
+    finite.
+    """
     s, curve, atoms = _at_start(folder)
     if np.trapezoid(curve[1], curve[0]) < NOTHING:
         curve = curve[:, :0]
@@ -79,7 +85,7 @@ def start_histogram(folder: Path) -> Histogram:
 
 
 def _at_start(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Singular values (k,), and of theory the density (2, points) and atoms (2, k), which may be empty."""
+    """Measured singular values (k,), and theory's density (2, points) and atoms (2, k), which may be empty."""
     with arrays_of(folder) as arrays:
         measured = SPECTRUM in arrays and 0 not in arrays.event_shape(SPECTRUM)
         started = measured and arrays.steps(SPECTRUM)[0] == 0
@@ -98,24 +104,30 @@ def _at_start(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return s, curve, atoms
 
 
-def draw_histogram(axes: Any, found: Histogram, colour: str) -> None:
-    """Measured s as bars, the predicted density over them as a line, its atoms as vertical lines."""
-    axes.stairs(found.heights, found.edges, fill=True, color=colour, alpha=0.4, label="measured")
-    if found.curve.size:
-        axes.plot(*found.curve, color="k", lw=1.5, label="theory")
-    for s, mass in found.atoms.T:
-        if s >= found.edges[0] and s > 0:
+def draw_histogram(axes: Any, histogram: Histogram, colour: str) -> None:
+    """Draw the measured s as bars, the predicted density as a line over them, and its atoms as vertical lines."""
+    axes.stairs(
+        histogram.heights, histogram.edges, fill=True, color=colour, alpha=0.4, label="measured"
+    )
+    if histogram.curve.size:
+        axes.plot(*histogram.curve, color="k", lw=1.5, label="theory")
+    for s, mass in histogram.atoms.T:
+        if s >= histogram.edges[0] and s > 0:
             axes.axvline(s, color="k", lw=1.5, ls="--", label=f"theory, {mass:.0%} at {s:.3g}")
-    axes.set_ylim(0, 1.3 * _top(found))
+    axes.set_ylim(0, 1.3 * _bar_height(histogram))
     axes.set_xmargin(0.03)
-    axes.set_xscale("log" if found.log else "linear")
-    axes.set_ylabel(r"density of $\ln s$" if found.log else r"density of $s$")
-    told = f"{found.below:.0%} of s below {found.edges[0]:.0e}" if found.below >= SAID else None
-    axes.legend(frameon=False, title=told)
+    axes.set_xscale("log" if histogram.log else "linear")
+    axes.set_ylabel(r"density of $\ln s$" if histogram.log else r"density of $s$")
+    note = (
+        f"{histogram.below:.0%} of s below {histogram.edges[0]:.0e}"
+        if histogram.below >= LEAST_SHARE
+        else None
+    )
+    axes.legend(frameon=False, title=note)
 
 
-def _top(found: Histogram) -> float:
-    """The tallest bar but for those that an atom lies in, where there are others."""
-    holds_atom = np.histogram(found.atoms[0], found.edges)[0] > 0
-    free = found.heights[~holds_atom]
-    return float(free.max() if free.any() else found.heights.max())
+def _bar_height(histogram: Histogram) -> float:
+    """The height of the tallest bar without an atom in it, or of the tallest bar if all others are empty."""
+    holds_atom = np.histogram(histogram.atoms[0], histogram.edges)[0] > 0
+    free = histogram.heights[~holds_atom]
+    return float(free.max() if free.any() else histogram.heights.max())

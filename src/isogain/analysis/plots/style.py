@@ -1,4 +1,4 @@
-"""One look for every figure: drawn at print size, told apart by line style and marker where colour fails."""
+"""One style for every figure: print size, and curves that differ in line style and marker as well as in colour."""
 
 import math
 import textwrap
@@ -45,16 +45,16 @@ RC = {
 
 
 def styled(draw: Callable[..., Any]) -> Callable[..., Any]:
-    """A function whose figures have this look."""
+    """A function whose figures have this style."""
 
     @wraps(draw)
-    def drawn(*args: Any, **kwargs: Any) -> Any:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
         import matplotlib
 
         with matplotlib.rc_context(RC):
             return draw(*args, **kwargs)
 
-    return drawn
+    return wrapper
 
 
 def page(panels: int = 1, height: float = 2.7, **shared: Any) -> tuple[Any, list]:
@@ -73,29 +73,29 @@ def page(panels: int = 1, height: float = 2.7, **shared: Any) -> tuple[Any, list
     size = (WIDTH if wide > 1 else 4.6, height * rows + 0.4)
     figure = Figure(figsize=size, layout="constrained", dpi=200)
     axes = list(figure.subplots(rows, wide, squeeze=False, **shared).flat)
-    for empty in axes[panels:]:
-        empty.set_visible(False)
+    for unused in axes[panels:]:
+        unused.set_visible(False)
     return figure, axes[:panels]
 
 
 def title(axes: Any, label: str) -> None:
-    """As wide as the panel, at most three lines."""
+    """Set a panel's title, wrapped to its width and cut after three lines."""
     columns = axes.get_subplotspec().get_gridspec().ncols
     lines = textwrap.wrap(text(label), {1: 60, 2: 42}.get(columns, 27), break_on_hyphens=False)
     axes.set_title("\n".join(lines[:3]) + (" …" if len(lines) > 3 else ""))
 
 
-def below(panels: list, label: str) -> None:
-    """The x label of all panels, under each that has none below it."""
+def x_label(panels: list, label: str) -> None:
+    """Set the x label of all panels, under each that has none below it."""
     wide = panels[0].get_subplotspec().get_gridspec().ncols
     for axes in panels[-wide:]:
         axes.set_xlabel(label)
 
 
 def legend(figure: Any, title: str | None = None) -> None:
-    """Below the panels, of all that has a label, in as many columns as the page holds; the page grows by its rows."""
+    """Add a legend of all labelled curves below the panels, in as many columns as fit; the page grows by its rows."""
     pairs = (zip(*axes.get_legend_handles_labels(), strict=True) for axes in figure.axes)
-    handles = {name: handle for found in pairs for handle, name in found}
+    handles = {name: handle for labelled in pairs for handle, name in labelled}
     lines = [name.splitlines() for name in handles]
     longest = max((len(row) for rows in lines for row in rows), default=0)
     page = figure.get_figwidth() / LETTER
@@ -113,12 +113,12 @@ def legend(figure: Any, title: str | None = None) -> None:
 
 
 def is_accuracy(metric: str) -> bool:
-    """Whether its values lie in [0, 1]."""
+    """Whether a metric is an accuracy, whose values lie in [0, 1]."""
     return metric.rpartition("/")[2].startswith("acc")
 
 
 def within_range(axes: Any, metric: str) -> None:
-    """No interval of an accuracy makes room for values that there are none of."""
+    """Limit the y axis of an accuracy to [0, 1], with a little room: intervals may reach further."""
     if is_accuracy(metric):
         low, high = axes.get_ylim()
         axes.set_ylim(max(low, -0.02), min(high, 1.02))
@@ -135,17 +135,17 @@ def line(i: int) -> dict[str, Any]:
 
 
 def text(value: object) -> str:
-    """Shown as it is: a dollar sign starts no formula, and nothing breaks the line."""
+    """A value as literal text: a dollar sign starts no formula, and nothing breaks the line."""
     return printable(value).replace("$", r"\$")
 
 
 def wrapped(label: str, width: int = 34) -> str:
-    """On several lines where a panel is too narrow for it."""
+    """A label broken into lines of at most `width` letters."""
     return textwrap.fill(label, width, break_on_hyphens=False)
 
 
 def save(figure: Any, path: Path) -> None:
-    """PNG, SVG or PDF by the path's suffix; folders are made, the date is left out."""
+    """Write a PNG, SVG or PDF by the path's suffix, without a date; missing folders are created."""
     path.parent.mkdir(parents=True, exist_ok=True)
     dated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     with styled_context():
@@ -153,7 +153,7 @@ def save(figure: Any, path: Path) -> None:
 
 
 def styled_context() -> Any:
-    """The look, for what draws on saving."""
+    """A context with the style, for what is drawn only on saving."""
     import matplotlib
 
     return matplotlib.rc_context(RC)

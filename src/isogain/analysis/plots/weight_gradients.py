@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from isogain.analysis.plots.groups import counted, empty, groups
-from isogain.analysis.plots.style import MARKERS, SEQUENTIAL, below, page, styled, title
+from isogain.analysis.plots.groups import counted_label, draw_reason, groups
+from isogain.analysis.plots.style import MARKERS, SEQUENTIAL, page, styled, title, x_label
 from isogain.analysis.statistics.curves import read_metrics
 from isogain.record.bounded import Damaged
 
@@ -18,13 +18,16 @@ LIGHT = 0.9  # of the scale of shades: its end is hard to see on white
 
 
 def norms(runs: pd.DataFrame) -> pd.DataFrame:
-    """Mean over runs, in the logarithm, of each matrix's gradient norm: a row a step, a column a matrix."""
+    """Geometric mean over runs of each matrix's gradient norm: one row for a step, one column for a matrix.
+
+    Raises KeyError where no run has logged one.
+    """
     tables = []
     for folder in map(Path, runs["folder"]):
         try:
             rows = read_metrics(folder, MATRIX.match).set_index("step")
         except (FileNotFoundError, Damaged):
-            continue  # said by whoever lists the runs
+            continue  # the reason is reported where the runs are listed
         tables.append(rows.dropna(how="all"))
     if not tables or not any(len(t.columns) for t in tables):
         raise KeyError(f"{runs['folder'].iloc[0]}: no gradient of a kernel in metrics.csv")
@@ -34,51 +37,54 @@ def norms(runs: pd.DataFrame) -> pd.DataFrame:
 
 @styled
 def weight_gradients(table: pd.DataFrame, by: tuple[str, ...] = ()) -> Any:
-    """A panel a run, or a group; a curve a matrix, from dark (first) to light (last)."""
+    """A panel for each run or group, and in it a curve for each matrix, from dark (first) to light (last)."""
     named = groups(table, by)
-    found, missing = _all(named)
+    norms_of, missing = _norms_by_group(named)
     figure, panels = page(len(named), sharey=True)
-    most = max(len(rows.columns) for rows in found.values())
+    most = max(len(rows.columns) for rows in norms_of.values())
     for axes, (name, runs) in zip(panels, named.items(), strict=True):
-        title(axes, counted(name, runs))
+        title(axes, counted_label(name, runs))
         if name in missing:
-            empty(axes, missing[name])
+            draw_reason(axes, missing[name])
         else:
-            _draw(axes, found[name], legend=most <= NAMED)
+            _draw(axes, norms_of[name], legend=most <= NAMED)
     panels[0].set_yscale("log")
-    below(panels, "optimiser steps")
+    x_label(panels, "optimiser steps")
     figure.supylabel("2-norm of a kernel's gradient")
     if most > NAMED:
-        _scale(figure, panels)
+        _colour_bar(figure, panels)
     return figure
 
 
-def _all(named: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
-    found, missing = {}, {}
+def _norms_by_group(
+    named: dict[str, pd.DataFrame],
+) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
+    """Label -> norms of its runs, and label -> why there are none; raises KeyError where no group has any."""
+    norms_of, missing = {}, {}
     for name, runs in named.items():
         try:
-            found[name] = norms(runs)
+            norms_of[name] = norms(runs)
         except KeyError as error:
             missing[name] = error.args[0]
-    if not found:
+    if not norms_of:
         raise KeyError(next(iter(missing.values()), "no run"))
-    return found, missing
+    return norms_of, missing
 
 
-def _draw(axes: Any, found: pd.DataFrame, legend: bool) -> None:
+def _draw(axes: Any, table: pd.DataFrame, legend: bool) -> None:
     from matplotlib import colormaps
 
-    shades = colormaps[SEQUENTIAL](np.linspace(0, LIGHT, len(found.columns)))
-    for i, (matrix, shade) in enumerate(zip(found, shades, strict=True)):
-        marker = {"marker": MARKERS[i % len(MARKERS)], "markevery": max(len(found) // 6, 1)}
+    shades = colormaps[SEQUENTIAL](np.linspace(0, LIGHT, len(table.columns)))
+    for i, (matrix, shade) in enumerate(zip(table, shades, strict=True)):
+        marker = {"marker": MARKERS[i % len(MARKERS)], "markevery": max(len(table) // 6, 1)}
         look = marker if legend else {}
-        axes.plot(found.index, found[matrix], color=shade, lw=1.2, label=matrix[5:], **look)
+        axes.plot(table.index, table[matrix], color=shade, lw=1.2, label=matrix[5:], **look)
     if legend:
         axes.legend(frameon=False)
 
 
-def _scale(figure: Any, panels: list) -> None:
-    """Too many for legends: the place of the matrix as a scale of shades."""
+def _colour_bar(figure: Any, panels: list) -> None:
+    """A colour bar from the first to the last matrix, for more matrices than a legend can hold."""
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, Normalize

@@ -34,25 +34,25 @@ def _pull_(net: LSTM, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> T
 @push.register
 @torch.no_grad()
 def _push(net: LSTM, v: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
-    parts, found = v.chunk(2 * net.depth, -1), []
+    parts, pushed = v.chunk(2 * net.depth, -1), []
     for layer, given in enumerate(_arguments(net, step, hs, x)):
         h, c = parts[2 * layer : 2 * layer + 2]
         z = h @ net.recurrent[layer].flatten(0, 1).mT
         if layer:
-            z = z + found[-2] @ net.input[layer].weight.mT
-        found += Slopes.of(*given).push(z.chunk(4, -1), c)
-    return torch.cat(found, -1)
+            z = z + pushed[-2] @ net.input[layer].weight.mT
+        pushed += Slopes.of(*given).push(z.chunk(4, -1), c)
+    return torch.cat(pushed, -1)
 
 
 @scaled_factors.register
 @torch.no_grad()
 def _scaled_factors(net: LSTM, step: int, hs: list[Tensor], x: Tensor) -> list[Scaled]:
-    found, n, size = [], net.hidden, hs[0].shape[-1]
+    factors, n, size = [], net.hidden, hs[0].shape[-1]
     for layer, given in enumerate(_arguments(net, step, hs, x)):
         u = _input_gates(net, layer) if layer else None
         at = 2 * n * layer
-        found += LogSlopes.of(*given).factors(net.recurrent[layer], u, at, size)
-    return found
+        factors += LogSlopes.of(*given).factors(net.recurrent[layer], u, at, size)
+    return factors
 
 
 @scaled_input_factors.register
@@ -93,11 +93,11 @@ def _deltas_(net: LSTM, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) ->
     parts = rows.chunk(net.depth, -1)
     given = partial(_arguments, net, step, hs, x)
     slopes = once(hs, step, lambda: [Slopes.of(*layer) for layer in given()])
-    found = [layer.to(rows) for layer in slopes]
+    cast = [layer.to(rows) for layer in slopes]
     for layer in reversed(range(net.depth)):
         to_h, to_c = parts[layer].chunk(2, -1)
-        to_c.addcmul_(to_h, found[layer].c.unsqueeze(-2))
+        to_c.addcmul_(to_h, cast[layer].c.unsqueeze(-2))
         if layer:
             below = parts[layer - 1].chunk(2, -1)[0]
-            below.add_(parts[layer] @ found[layer].times(_input_gates(net, layer)))
-    return found
+            below.add_(parts[layer] @ cast[layer].times(_input_gates(net, layer)))
+    return cast

@@ -114,9 +114,9 @@ class LogSlopes(NamedTuple):
     def into(self, u: Tensor, size: int) -> Tensor:
         """What takes the place of [±W_o 0; G I] for the first layer's input, U (4, N, D): (B, size, D)."""
         n = u.shape[1]
-        found = u.new_zeros(self.p.shape[0], size, u.shape[2])
-        found[:, :n], found[:, n : 2 * n] = self._times(u)
-        return found
+        factor = u.new_zeros(self.p.shape[0], size, u.shape[2])
+        factor[:, :n], factor[:, n : 2 * n] = self._times(u)
+        return factor
 
     def _times(self, w: Tensor) -> tuple[Tensor, Tensor]:
         """±W_o and G, (B, N, K) each."""

@@ -30,21 +30,21 @@ def _pull_(net: RNN, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Te
 @push.register
 @torch.no_grad()
 def _push(net: RNN, v: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
-    derivative, found = ACTIVATIONS[net.activation].derivative, []
+    derivative, pushed = ACTIVATIONS[net.activation].derivative, []
     parts = v.chunk(net.depth, -1)
     for layer, given in enumerate(_arguments(net, step, hs, x)):
         z = parts[layer] @ net.recurrent[layer].mT
         if layer:
-            z = z + found[-1] @ net.input[layer].weight.mT
-        found.append(derivative(*given) * z)
-    return torch.cat(found, -1)
+            z = z + pushed[-1] @ net.input[layer].weight.mT
+        pushed.append(derivative(*given) * z)
+    return torch.cat(pushed, -1)
 
 
 @scaled_factors.register
 @torch.no_grad()
 def _scaled_factors(net: RNN, step: int, hs: list[Tensor], x: Tensor) -> list[Scaled]:
     """The kernels side by side, and then a factor for every layer that adds U h of the one below."""
-    phi, found = ACTIVATIONS[net.activation], []
+    phi, factors = ACTIVATIONS[net.activation], []
     a = torch.block_diag(*net.recurrent)
     for layer, given in enumerate(_arguments(net, step, hs, x)):
         own = slice(layer * net.hidden, (layer + 1) * net.hidden)
@@ -53,8 +53,8 @@ def _scaled_factors(net: RNN, step: int, hs: list[Tensor], x: Tensor) -> list[Sc
             a[own, own.start - net.hidden : own.start] = net.input[layer].weight
         s = torch.zeros_like(hs[step])
         s[:, own] = phi.log_derivative(*given)
-        found.append(Scaled(s, a))
-    return found
+        factors.append(Scaled(s, a))
+    return factors
 
 
 @scaled_input_factors.register

@@ -1,6 +1,6 @@
-// A line chart in SVG: a series a group, a cursor by pointer or arrow keys, and its values in words below.
+// A line chart in SVG: a series for each group, a cursor moved by pointer or arrow keys, and the values at it below.
 
-const cursors = new Map(); // title -> the step that is read, kept when a chart is drawn anew
+const cursors = new Map(); // title -> the step of its cursor, kept when a chart is redrawn
 const MARGIN = { left: 52, right: 10, top: 8, bottom: 36 };
 
 function path(steps, values, x, y, log) {
@@ -73,40 +73,40 @@ function lineChart(series, { title, x: xLabel = "optimiser steps", log = false, 
     if (cursor !== null) svg.append(h("line", { class: "rule", x1: x.place(steps[cursor]), x2: x.place(steps[cursor]), y1: MARGIN.top, y2: height - MARGIN.bottom }));
   }
 
-  function read(i) {
+  function moveCursor(i) {
     cursor = i;
     if (i === null) cursors.delete(title); else cursors.set(title, steps[i]);
-    rest();
+    updateReadout();
     draw();
   }
 
-  function rest() {
-    if (cursor !== null) tell(steps[cursor]);
+  function updateReadout() {
+    if (cursor !== null) showValues(steps[cursor]);
     else if (legend) readout.replaceChildren();
-    else tell(steps.at(-1));
+    else showValues(steps.at(-1));
   }
 
-  function tell(at) {
-    const said = shown.map((s) => [s, interpolated([s.steps, s.values], at)]).filter(([, v]) => v !== null);
-    const told = (s, v) => (s.fill ? `${number(v)} … ${number(interpolated([s.steps, s.high], at))}` : number(v));
+  function showValues(at) {
+    const readings = shown.map((s) => [s, interpolated([s.steps, s.values], at)]).filter(([, v]) => v !== null);
+    const text = (s, v) => (s.fill ? `${number(v)} … ${number(interpolated([s.steps, s.high], at))}` : number(v));
     readout.replaceChildren(`${xLabel === "optimiser steps" ? "step" : xLabel.split(",")[0]} ${number(at)}: `,
-      ...said.flatMap(([s, v], k) => [k ? ", " : "", `${s.label} `, h("b", {}, told(s, v))]));
+      ...readings.flatMap(([s, v], k) => [k ? ", " : "", `${s.label} `, h("b", {}, text(s, v))]));
   }
 
   svg.addEventListener("pointermove", (event) => {
     const at = event.clientX - svg.getBoundingClientRect().left;
     let best = 0;
     steps.forEach((step, i) => { if (Math.abs(x.place(step) - at) < Math.abs(x.place(steps[best]) - at)) best = i; });
-    if (best !== cursor) read(best);
+    if (best !== cursor) moveCursor(best);
   });
   svg.addEventListener("keydown", (event) => {
     const move = { ArrowLeft: -1, ArrowRight: 1, Home: -steps.length, End: steps.length }[event.key];
     if (!move) return;
     event.preventDefault();
-    read(Math.min(Math.max((cursor ?? 0) + move, 0), steps.length - 1));
+    moveCursor(Math.min(Math.max((cursor ?? 0) + move, 0), steps.length - 1));
   });
-  svg.addEventListener("pointerleave", () => read(null));
-  rest();
+  svg.addEventListener("pointerleave", () => moveCursor(null));
+  updateReadout();
   new ResizeObserver(draw).observe(svg);
   return card;
 }

@@ -1,9 +1,9 @@
-// Answers of the server, or those inlined in a page that is mailed; runs, filters and groups.
+// Answers of the server, or those inlined in a static page; runs, filters and groups.
 
 const inlined = JSON.parse(document.getElementById("data").textContent);
 const answers = new Map(); // "name of" -> {tag, value}
 
-// What the server says; the same object as before where nothing has changed.
+// The server's answer; the same object as before where nothing has changed.
 async function answer(name, of = "") {
   if (!inlined.live) return inlined.answers[name]?.[of] ?? null;
   const key = `${name} ${of}`;
@@ -34,8 +34,8 @@ const TESTS = {
 };
 
 function same(value, text) {
-  const bare = text.trim() !== "" && typeof value === "number" && value === Number(text);
-  return bare || String(value ?? "") === text;
+  const equalNumbers = text.trim() !== "" && typeof value === "number" && value === Number(text);
+  return equalNumbers || String(value ?? "") === text;
 }
 
 // "reg=gain init.gain>1 word" -> {test: run -> boolean, mistake: text or ""}; all words must hold.
@@ -47,9 +47,9 @@ function filter(text) {
     if (state.runs.length && !state.runs[0].of.has(key)) mistake = `no run has “${key}”`;
     const ordered = sign.includes("<") || sign.includes(">");
     return (run) => {
-      const found = run.of.get(key);
-      if (ordered) return typeof found === "number" && TESTS[sign](found, Number(value));
-      return value.split("|").some((one) => same(found, one)) === (sign === "=");
+      const own = run.of.get(key);
+      if (ordered) return typeof own === "number" && TESTS[sign](own, Number(value));
+      return value.split("|").some((one) => same(own, one)) === (sign === "=");
     };
   });
   return { test: (run) => tests.every((test) => test(run)), mistake };
@@ -65,7 +65,7 @@ function compare(a, b) {
   return String(a).localeCompare(String(b), undefined, { numeric: true });
 }
 
-// Runs by the value of `key`, each group with a colour and a dash of its own that do not change with the filter.
+// Runs grouped by the value of `key`; the filter does not change a group's colour and dash.
 function groupsOf(all, shown, key) {
   const values = [...new Set(all.map((run) => run.of.get(key) ?? null))].sort(compare);
   const place = new Map(values.map((value, i) => [value, Math.min(i, MOST_GROUPS - 1)]));
@@ -82,23 +82,23 @@ function groupsOf(all, shown, key) {
 
 const GRID = 120;
 
-// Curves [[steps], [values]] on one grid of steps: their mean (of logs, where `log`), and the smallest and largest.
+// The mean (geometric if `log`), smallest and largest value of curves [[steps], [values]] on one grid of steps.
 function mean(curves, log) {
   const known = curves.filter((curve) => curve[0].length);
   const steps = [...new Set(known.flatMap((curve) => curve[0]))].sort((a, b) => a - b);
   const grid = steps.length <= GRID ? steps : Array.from({ length: GRID }, (_, i) =>
     steps[0] + (i * (steps.at(-1) - steps[0])) / (GRID - 1));
-  const found = { steps: [], values: [], low: [], high: [] };
+  const means = { steps: [], values: [], low: [], high: [] };
   for (const step of grid) {
     const at = known.map((curve) => interpolated(curve, step)).filter((v) => v !== null && (!log || v > 0));
     if (!at.length) continue;
     const sum = at.reduce((total, v) => total + (log ? Math.log(v) : v), 0) / at.length;
-    found.steps.push(step);
-    found.values.push(log ? Math.exp(sum) : sum);
-    found.low.push(Math.min(...at));
-    found.high.push(Math.max(...at));
+    means.steps.push(step);
+    means.values.push(log ? Math.exp(sum) : sum);
+    means.low.push(Math.min(...at));
+    means.high.push(Math.max(...at));
   }
-  return found;
+  return means;
 }
 
 function interpolated([steps, values], at) {

@@ -1,33 +1,33 @@
-// One run: its figures, what it was asked, what came out, and the end of its log.
+// One run: its figures, summary, config, and the end of its log.
 
 async function detail(id) {
   const run = state.runs.find((one) => String(one.id) === id);
-  const found = await answer("run", id);
+  const details = await answer("run", id);
   const back = h("p", {}, h("a", { href: "#" }, "← all runs"));
-  if (!run || !found) {
+  if (!run || !details) {
     return [back, h("p", {}, inlined.live ? "There is no such run in this folder." : "This page was saved without the details of this run.")];
   }
-  const said = [run.error, ...Object.entries(found.problems).map(([file, why]) => `${file}: ${why}`)].filter(Boolean);
-  const heats = Object.entries(found.heat_maps).map(([name, map]) => heatChart(`${name.endsWith("eigenvalues") ? "Eigenvalues" : "Singular values"}: ${name}`, map));
+  const messages = [run.error, ...Object.entries(details.problems).map(([file, why]) => `${file}: ${why}`)].filter(Boolean);
+  const heats = Object.entries(details.heat_maps).map(([name, map]) => heatChart(`${name.endsWith("eigenvalues") ? "Eigenvalues" : "Singular values"}: ${name}`, map));
   return [
     back,
     h("h2", { tabindex: -1, id: "title" }, `Run ${run.name} · ${statusWord(run)}`),
-    said.map((line) => h("p", { class: "bad" }, line)),
-    h("div", { class: "cards" }, detailCharts(found), profileOf(found.profile), heats),
-    h("h2", {}, "Summary"), h("div", { class: "card" }, list(found.summary)),
-    h("h2", {}, "Config"), h("div", { class: "card" }, list(found.config)),
-    found.log ? [h("h2", {}, "End of log.txt"), h("pre", { tabindex: 0 }, found.log)] : null,
+    messages.map((message) => h("p", { class: "bad" }, message)),
+    h("div", { class: "cards" }, detailCharts(details), profileOf(details.profile), heats),
+    h("h2", {}, "Summary"), h("div", { class: "card" }, list(details.summary)),
+    h("h2", {}, "Config"), h("div", { class: "card" }, list(details.config)),
+    details.log ? [h("h2", {}, "End of log.txt"), h("pre", { tabindex: 0 }, details.log)] : null,
   ];
 }
 
-// A chart for each kind of metric: losses, accuracies, the Jacobian's quantiles, what there is by layer, the rest.
-function detailCharts(found) {
-  const names = Object.keys(found.curves);
-  const taken = new Set();
+// A chart for each kind of metric: losses, accuracies, the Jacobian's quantiles, metrics by layer, the rest.
+function detailCharts(details) {
+  const names = Object.keys(details.curves);
+  const drawn = new Set();
   const chart = (title, chosen, log) => {
-    const logged = chosen.filter((name) => found.curves[name]?.[0].length);
-    logged.forEach((name) => taken.add(name));
-    return logged.length ? lineChart(logged.map((name, i) => single(name, found.curves[name], i)), { title, log, legend: chosen.length > 1 }) : null;
+    const logged = chosen.filter((name) => details.curves[name]?.[0].length);
+    logged.forEach((name) => drawn.add(name));
+    return logged.length ? lineChart(logged.map((name, i) => single(name, details.curves[name], i)), { title, log, legend: chosen.length > 1 }) : null;
   };
   const { learning, quantiles, by_layer: byLayer } = inlined.panels;
   const ends = (end) => learning.map((panel) => panel.name).filter((name) => name.endsWith(end));
@@ -39,7 +39,7 @@ function detailCharts(found) {
     Object.entries(byLayer).map(([prefix, title]) => chart(title, layers(prefix), true)),
     chart("ln ‖∂loss/∂h‖ at the input and at the output", names.filter((name) => name.startsWith("signal_grad/")), false),
     h("details", { class: "card whole" }, h("summary", {}, "Every other metric"),
-      h("div", { class: "cards small" }, names.filter((name) => !taken.has(name) && name !== "epoch").map((name) => chart(name, [name], false)))),
+      h("div", { class: "cards small" }, names.filter((name) => !drawn.has(name) && name !== "epoch").map((name) => chart(name, [name], false)))),
   ];
 }
 

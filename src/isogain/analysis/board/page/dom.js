@@ -1,4 +1,4 @@
-// Nodes, and numbers as text. What a run says enters the page as text nodes and attributes' values, never as markup.
+// Nodes, and numbers as text. Texts of a run enter the page as text nodes and attribute values, never as markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 const TAGS_OF_SVG = new Set(["svg", "g", "path", "line", "text", "rect", "circle", "polyline", "title"]);

@@ -34,7 +34,7 @@ function shade(share) {
   };
 }
 
-// Shares of a spectrum's values by event and bin, an event a column, over the edges' logarithm.
+// Shares of a spectrum's values: a column for each event, a cell for each bin, on a logarithmic axis.
 function heatChart(title, { steps, edges, shares }, height = 210) {
   const svg = h("svg", { class: "chart", role: "img", "aria-label": `${title}, histogram over training` });
   const most = Math.max(...shares.flat());

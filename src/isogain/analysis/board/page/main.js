@@ -1,12 +1,12 @@
-// What is on the page, and when it is drawn anew.
+// The parts of the page, the state of its controls, and when parts are redrawn.
 
-const EVERY = 2000; // milliseconds between two looks at a folder in which runs go on
+const INTERVAL = 2000; // milliseconds between two requests for the runs of a live folder
 const state = {
   table: null, runs: [], filter: "", show: "mean", sort: { key: null, down: false }, rows: ROWS, metric: "train/loss",
 };
-const picked = {}; // of group, x, y, value, axes and columns what somebody chose; the others follow what runs there are
+const picked = {}; // the user's choices among group, x, y, value, axes and columns; chooseDefaults() sets the others
 const board = document.getElementById("board");
-const places = {}; // parts of the overview that are drawn anew: name -> node
+const places = {}; // parts of the overview that are redrawn: name -> node
 
 function overview() {
   for (const name of ["statuses", "legend", "learning", "isometry", "gradients", "heat", "parallel", "table", "skipped"]) places[name] = h("div");
@@ -26,10 +26,10 @@ function overview() {
   places.learning.className = places.isometry.className = places.gradients.className = "cards";
 }
 
-function choose() {
-  const { said, options, results } = state.table;
+function chooseDefaults() {
+  const { varied, options, results } = state.table;
   const { axes: [depth, gain], outcomes } = inlined.panels;
-  const differ = said.length ? said : options;
+  const differ = varied.length ? varied : options;
   const free = differ.filter((key) => key !== "seed");
   const measured = outcomes.filter((key) => results.includes(key));
   const group = options.includes("reg") ? "reg" : options[0] ?? "status";
@@ -45,7 +45,7 @@ function choose() {
 
 function pick(choice) {
   Object.assign(picked, choice);
-  choose();
+  chooseDefaults();
   draw();
 }
 
@@ -69,9 +69,9 @@ function statuses() {
 }
 
 function skipped() {
-  const found = Object.entries(state.table.skipped);
-  places.skipped.replaceChildren(...(found.length ? [h("h2", {}, "Not runs"),
-    h("p", { class: "soft" }, `${found.length} in this folder that cannot be shown:`), list(Object.fromEntries(found))] : []));
+  const entries = Object.entries(state.table.skipped);
+  places.skipped.replaceChildren(...(entries.length ? [h("h2", {}, "Not runs"),
+    h("p", { class: "soft" }, `${entries.length} in this folder that cannot be shown:`), list(Object.fromEntries(entries))] : []));
 }
 
 const checks = (summary, keys, chosen, onchange) => h("details", {}, h("summary", { class: "soft" }, summary), h("div", { class: "choices" },
@@ -79,9 +79,9 @@ const checks = (summary, keys, chosen, onchange) => h("details", {}, h("summary"
 
 const FOCUSABLE = "a, button, input, select, summary, [tabindex]";
 
-// Replace the children of `place`; what is open in it stays open, and the focus where it is.
+// Replace the children of `place`; open details stay open, and the focus stays where it is.
 function fill(place, ...nodes) {
-  if (glancing && document.activeElement.matches("select") && place.contains(document.activeElement)) return; // a list that hangs open
+  if (automatic && document.activeElement.matches("select") && place.contains(document.activeElement)) return; // its list may be open
   const open = place.querySelector("details")?.open;
   const focus = [...place.querySelectorAll(FOCUSABLE)].indexOf(document.activeElement);
   place.replaceChildren(...nodes.flat(3).filter(Boolean));
@@ -90,7 +90,7 @@ function fill(place, ...nodes) {
 }
 
 let drawing = 0;
-let glancing = false; // whether it is the clock, not somebody, that has this drawn
+let automatic = false; // whether a timed update redraws the page, not a choice of the user
 
 async function draw() {
   const turn = ++drawing;
@@ -135,20 +135,20 @@ async function drawCharts(groups, turn) {
   const known = [...learning, ...isometry, ...gradients].find((panel) => panel.name === state.metric);
   const any = known ?? { name: state.metric, label: state.metric, log: false };
   const chooser = select("Any metric", state.table.metrics, state.metric, (metric) => { state.metric = metric; draw(); });
-  const found = await Promise.all([charts(learning), metricChart(any, groups, state.show, chooser), charts(isometry), quantileCharts(groups), charts(gradients), profileChart(groups, 0), profileChart(groups, 1)]);
-  if (turn !== drawing) return; // somebody has chosen something else meanwhile
-  const [curves, one, scalars, quantiles, ends, first, last] = found;
+  const parts = await Promise.all([charts(learning), metricChart(any, groups, state.show, chooser), charts(isometry), quantileCharts(groups), charts(gradients), profileChart(groups, 0), profileChart(groups, 1)]);
+  if (turn !== drawing) return; // the user has chosen something else meanwhile
+  const [curves, one, scalars, quantiles, ends, first, last] = parts;
   one.classList.add("whole");
   fill(places.learning, curves, one);
   fill(places.isometry, scalars, quantiles);
   fill(places.gradients, first, last, ends);
 }
 
-let looking = false; // one look at a time: of thousands of runs a look may take longer than EVERY, and must not be overtaken
+let updating = false; // one update at a time: with thousands of runs an update may take longer than INTERVAL
 
-async function look() {
-  if (looking) return;
-  looking = true;
+async function update() {
+  if (updating) return;
+  updating = true;
   try {
     const table = await answer("runs");
     if (table === null) throw new Error("no answer");
@@ -158,22 +158,22 @@ async function look() {
       state.runs = runsOf(table);
       places.title.textContent = table.folder;
       document.title = `${table.folder.split("/").at(-1)} · isogain board`;
-      choose();
+      chooseDefaults();
       if (first) controls();
-      glancing = true;
+      automatic = true;
       await draw();
     }
     const now = new Date().toLocaleTimeString();
     places.live.textContent = inlined.live ? `Live: looked at ${now}` : `As of ${inlined.made}; this page does not change`;
   } catch (error) {
-    places.live.textContent = "No answer from python -m isogain.board: what you see is the latest that it said.";
-    if (!(error instanceof TypeError && inlined.live)) console.error(error); // fetch says so where nobody listens
+    places.live.textContent = "No answer from python -m isogain.board: this is its latest answer.";
+    if (!(error instanceof TypeError && inlined.live)) console.error(error); // a failed fetch is a TypeError: the server has ended, which the line above reports
   } finally {
-    glancing = looking = false;
+    automatic = updating = false;
   }
 }
 
 overview();
 window.addEventListener("hashchange", async () => { await draw(); window.scrollTo(0, 0); document.getElementById("title")?.focus(); });
-look();
-if (inlined.live) setInterval(() => { if (!document.hidden) look(); }, EVERY);
+update();
+if (inlined.live) setInterval(() => { if (!document.hidden) update(); }, INTERVAL);

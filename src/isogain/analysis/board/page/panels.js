@@ -1,18 +1,18 @@
 // The overview's figures: curves by group, the Jacobian's quantiles, the gradient's profile.
 
-const MOST_THIN = 60; // curves of a group's single runs in a chart: more are a smear
+const MOST_THIN = 60; // curves of single runs that a chart shows for a group: more would be indistinguishable
 
 const NO_BAND = { low: null, high: null };
 
-// A series a group of a metric's curves: their mean, with the range of all runs, or every run.
+// For each group a series of a metric: the mean curve of its runs, with their range or with every run's curve.
 function seriesOf(groups, curves, log, show) {
   return groups.map((group) => {
-    const found = group.runs.map((run) => curves[run.id]).filter(Boolean);
-    const middle = mean(found, log);
-    const single = found.length < 2;
-    const label = `${group.label} (${found.length})`;
+    const logged = group.runs.map((run) => curves[run.id]).filter(Boolean);
+    const middle = mean(logged, log);
+    const single = logged.length < 2;
+    const label = `${group.label} (${logged.length})`;
     return { ...group, label, ...middle, ...(single || show !== "mean and range" ? NO_BAND : {}),
-      each: show === "every run" && !single ? found.slice(0, MOST_THIN) : null };
+      each: show === "every run" && !single ? logged.slice(0, MOST_THIN) : null };
   }).filter((series) => series.steps.length);
 }
 
@@ -23,12 +23,12 @@ async function metricChart(panel, groups, show, head = null) {
   return chart;
 }
 
-// A chart a group: the median over training, and where nine in ten and half of the singular values lie.
+// A chart for each group: the median over training, and the bands that hold 90 % and 50 % of the singular values.
 async function quantileCharts(groups) {
   const names = inlined.panels.quantiles.map((panel) => panel.name);
-  const found = await Promise.all(names.map((name) => answer("curves", name)));
+  const logged = await Promise.all(names.map((name) => answer("curves", name)));
   const charts = groups.map((group) => {
-    const middle = found.map((curves) => mean(group.runs.map((run) => curves?.[run.id]).filter(Boolean), true));
+    const middle = logged.map((curves) => mean(group.runs.map((run) => curves?.[run.id]).filter(Boolean), true));
     const [low, quarter, median, high, highest] = middle;
     if (!median.steps.length) return null;
     const wide = { ...group, label: "5 to 95 %", fill: true, ...aligned(median, low, highest) };
@@ -50,13 +50,13 @@ function aligned(middle, low, high) {
 
 const PLACES = 41;
 
-// ln ‖∂loss/∂h_l‖ over l/L, the mean of a group's runs at the last event; of one length, l itself.
+// ln ‖∂loss/∂h_l‖ against l/L (against l if all runs have one length): the mean over each group's runs at an event.
 async function profileChart(groups, event) {
-  const found = (await answer("profiles")) ?? {};
-  const lengths = new Set(Object.values(found).map((profile) => profile.length));
+  const profiles = (await answer("profiles")) ?? {};
+  const lengths = new Set(Object.values(profiles).map((profile) => profile.length));
   const one = lengths.size === 1;
   const series = groups.map((group) => {
-    const curves = group.runs.map((run) => found[run.id]).filter(Boolean).map((profile) =>
+    const curves = group.runs.map((run) => profiles[run.id]).filter(Boolean).map((profile) =>
       [profile.places.map((place) => (one ? place : place / profile.length)), profile.values[event]]);
     const grid = curves.length ? gridded(curves, one) : [];
     const middle = mean(grid, false);

@@ -1,9 +1,9 @@
-// Parallel coordinates: an axis a key, a line a run.
+// Parallel coordinates: an axis for each key, a line for each run.
 
 const PLOT = { top: 34, bottom: 14, height: 280, least: 92, letter: 6.5 };
 
-// Where a key's values lie on its axis: numbers linear or, over more than 1.5 decades, logarithmic; words evenly.
-function coordinate(runs, key) {
+// The axis of a key: numbers on a linear scale, or a logarithmic one over more than 1.5 decades; words evenly spaced.
+function parallelAxis(runs, key) {
   const values = [...new Set(runs.map((run) => run.of.get(key) ?? null).filter((v) => v !== null))].sort(compare);
   const low = PLOT.height - PLOT.bottom, high = PLOT.top;
   if (values.length > 1 && values.every((v) => typeof v === "number")) {
@@ -18,8 +18,8 @@ function coordinate(runs, key) {
 
 function parallelPlot(groups, keys, room) {
   const runs = groups.flatMap((group) => group.runs);
-  const at = keys.map((key) => coordinate(runs, key));
-  const [left, right] = [at[0], at.at(-1)].map((axis) => 10 + PLOT.letter * Math.max(3, ...axis.ticks.map(([, said]) => said.length)));
+  const at = keys.map((key) => parallelAxis(runs, key));
+  const [left, right] = [at[0], at.at(-1)].map((axis) => 10 + PLOT.letter * Math.max(3, ...axis.ticks.map(([, label]) => label.length)));
   const gap = Math.max(PLOT.least, (room - left - right) / Math.max(keys.length - 1, 1));
   const width = left + right + gap * (keys.length - 1);
   const x = (i) => left + i * gap;
@@ -43,8 +43,8 @@ function parallelPlot(groups, keys, room) {
     const shift = i === 0 ? -left : i === keys.length - 1 ? right : 0;
     svg.append(h("line", { class: "axis", x1: x(i), x2: x(i), y1: PLOT.top, y2: PLOT.height - PLOT.bottom }),
       h("text", { class: "label", x: x(i) + shift, y: 14, "text-anchor": anchor }, key),
-      ...at[i].ticks.map(([y, said]) => h("text", { class: "halo", x: x(i) + (i === keys.length - 1 ? 5 : -5), y: y + 4,
-        "text-anchor": i === keys.length - 1 ? "start" : "end" }, said)));
+      ...at[i].ticks.map(([y, label]) => h("text", { class: "halo", x: x(i) + (i === keys.length - 1 ? 5 : -5), y: y + 4,
+        "text-anchor": i === keys.length - 1 ? "start" : "end" }, label)));
   });
   return h("div", { class: "scroll", tabindex: 0, "aria-label": "parallel coordinates" }, svg);
 }

@@ -1,4 +1,4 @@
-// From numbers to pixels, and the numbers to write at an axis.
+// Scales that map numbers to pixels, and the ticks of an axis.
 
 function scale(low, high, log, from, to) {
   if (log) [low, high] = [Math.log10(low), Math.log10(high)];
@@ -11,16 +11,16 @@ function ticks(low, high, most = 5) {
   const rough = (high - low) / most;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough) ?? rough;
-  const found = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) found.push(Number((i * step).toPrecision(12)));
-  return found;
+  const values = [];
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) values.push(Number((i * step).toPrecision(12)));
+  return values;
 }
 
 function logTicks(low, high) {
   const every = Math.max(1, Math.ceil((high - low) / 6));
-  const found = [];
-  for (let k = Math.ceil(low - 1e-9); k <= high + 1e-9; k++) if (k % every === 0) found.push(10 ** k);
-  if (found.length > 1) return found;
+  const powers = [];
+  for (let k = Math.ceil(low - 1e-9); k <= high + 1e-9; k++) if (k % every === 0) powers.push(10 ** k);
+  if (powers.length > 1) return powers;
   return ticks(10 ** low, 10 ** high, 4).filter((v) => v > 0);
 }
 
@@ -31,7 +31,7 @@ function tick(value) {
   return size >= 1e4 || size < 1e-3 ? short.toExponential().replace("e+", "e") : String(short);
 }
 
-// The smallest and largest of many lists, without what an axis cannot show.
+// The smallest and largest value of many lists, without values that an axis cannot show; null if there are none.
 function extent(lists, log) {
   let low = Infinity, high = -Infinity;
   for (const list of lists) {

@@ -1,4 +1,4 @@
-// The table of runs: sorted by a column's head, as many rows as one looks at.
+// The table of runs, sorted by a click on a column's head; ROWS of them until all are requested.
 
 const ROWS = 100;
 
