@@ -61,7 +61,7 @@ def _double_logs(
     tolerance: float,
 ) -> Tensor:
     """The same for one example in arithmetic of twice the digits, and twice: NaN where two results differ; (S, r)."""
-    results = []
+    results: list[dict[int, Tensor]] = []
     for seed in (0, 1):
         product = GradedDouble(_frame(hs[0].shape[-1], rows, 0, seed))
         results.append({})

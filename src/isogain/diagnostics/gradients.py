@@ -1,6 +1,7 @@
 """Norms of gradients: of the parameters by layer and gate, and of the signal at every layer or time step."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ def gradient_norms(net: Network) -> dict[str, float]:
 
     One transfer from the device, however many parameters.
     """
-    return _norms((labels, p.grad) for labels, p in _labelled(net))
+    return _norms((labels, p.grad) for labels, p in _labelled(net) if p.grad is not None)
 
 
 def gradient_ratios(net: Network) -> dict[str, float]:
@@ -39,7 +40,8 @@ def signal_gradient_norms(
     _, net, hs, x = precise(net, x)
     with torch.enable_grad():
         leaves = [h.detach().requires_grad_() for h in hs]
-        total = sum(loss(out, target) for out, target in _examples(net.readout(leaves), y))
+        losses = (loss(out, target) for out, target in _examples(net.readout(leaves), y))
+        total = reduce(torch.add, losses)
         direct = torch.autograd.grad(total, leaves, materialize_grads=True)
     with torch.no_grad():
         return torch.stack(

@@ -7,6 +7,8 @@ linear form s of the outputs of example b, and has the gradient g = Jᵀs. Of on
 
 import copy
 from collections.abc import Callable, Iterator
+from functools import reduce
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -24,10 +26,13 @@ def bare(net: Network, dtype: torch.dtype | None = None) -> Network:
     plain = copy.deepcopy(net)
     for own, module in list(zip(net.modules(), plain.modules(), strict=True)):
         if parametrize.is_parametrized(own):
-            values = {name: getattr(own, name).detach().clone() for name in own.parametrizations}
+            values = {
+                name: getattr(own, name).detach().clone()
+                for name in cast(nn.ModuleDict, own.parametrizations)
+            }
             # by hand: torch's removal edits a class that the original shares
             del module.parametrizations
-            module.__class__ = type(own).__base__
+            module.__class__ = cast(type[nn.Module], type(own).__base__)
             for name, value in values.items():
                 module.register_parameter(name, nn.Parameter(value))
     return plain.to(dtype=dtype).requires_grad_()
@@ -88,7 +93,9 @@ def squared_norms(net: Network, x: Tensor, rows: Tensor) -> Tensor:
     parts = zip(x.split(BLOCK), rows.split(BLOCK, 1), strict=True)
     if net.sequential:
         return torch.cat([g.double().square().sum(-1) for g in gradients(net, x, rows)], 1)
-    return torch.cat([sum(_norms(*uses) for uses in deltas(net, *part)) for part in parts], 1)
+    return torch.cat(
+        [reduce(torch.add, (_norms(*uses) for uses in deltas(net, *part))) for part in parts], 1
+    )
 
 
 def product(net: Network, x: Tensor, rows: Tensor) -> Callable[[Tensor], Tensor]:

@@ -114,17 +114,19 @@ def biases(net: "Network") -> list[Tensor]:
     """The biases that mean-field theory draws: those of hidden units, but for an LSTM's, whose gates differ."""
     if net.gates:
         return []
-    return [layer.bias for layer in net.input] if net.sequential else [net.input.bias, net.bias]
+    of: Any = net  # its layers are its own
+    return [layer.bias for layer in of.input] if net.sequential else [of.input.bias, of.bias]
 
 
 def entries(net: "Network", x: Tensor) -> Iterator[tuple[nn.Linear, Tensor]]:
     """The maps that are no kernels on the way to hidden units, each with all that it reads on the inputs x,
     (..., k), computed when it is asked for: a map may be changed before the next is taken.
     """
+    of: Any = net
     if not net.sequential:
-        yield net.input, x.flatten(1)
+        yield of.input, x.flatten(1)
         return
-    for layer, entry in enumerate(net.input):
+    for layer, entry in enumerate(of.input):
         uses = [[m for m in maps if m.inputs] for maps, _ in net.steps(net.start(x), x)]
         yield entry, torch.stack([maps[layer].inputs[0] for maps in uses])
 

@@ -6,6 +6,7 @@ Ogita, Oishi and Rump 2012 (matrix products).
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,7 +27,7 @@ class DoubleDouble:
     def of(cls, a: Tensor) -> "DoubleDouble":
         return cls(a, torch.zeros_like(a))
 
-    def __getitem__(self, at: object) -> "DoubleDouble":
+    def __getitem__(self, at: Any) -> "DoubleDouble":
         return DoubleDouble(self.hi[at], self.lo[at])
 
     def __add__(self, other: "DoubleDouble") -> "DoubleDouble":
@@ -113,8 +114,8 @@ def qr(b: DoubleDouble) -> tuple[DoubleDouble, DoubleDouble]:
     reflections = [_reflect_(b[k:, k:]) for k in range(r)]
     q = DoubleDouble.of(torch.eye(n, r, dtype=b.hi.dtype))
     for k in reversed(range(r)):
-        if reflections[k] is not None:
-            _apply_(q[k:], *reflections[k])
+        if (reflection := reflections[k]) is not None:
+            _apply_(q[k:], *reflection)
     return q, b[:r]
 
 

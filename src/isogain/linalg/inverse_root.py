@@ -41,10 +41,12 @@ def correction(error: Tensor, tolerance: float | None) -> tuple[Tensor, Tensor, 
         return error, norm, left
     least = 0.75 * largest**2 / error.shape[-1]  # that a cut after E can leave: ‖E²‖_F >= ‖E‖²_F/√m
     if pays(error) and LOST * least <= tolerance:
-        found = by_square(error, rough_product(error, error), tolerance, LOST)
-        if found is not None:
-            return found
-    return by_square(error, symmetric_product(error, error.mT), tolerance, 0.0)
+        rough = by_square(error, rough_product(error, error), tolerance, LOST)
+        if rough is not None:
+            return rough
+    exact = by_square(error, symmetric_product(error, error.mT), tolerance, 0.0)
+    assert exact is not None  # an exact E² is off by nothing
+    return exact
 
 
 def by_square(
@@ -59,10 +61,10 @@ def by_square(
     if not largest < CLOSE:
         return square, size, math.inf
     off = lost * 0.75 * largest**2 / math.sqrt(error.shape[-1])
-    found = cut_after_two(error, square, largest, tolerance, off)
-    if found is None:
-        found = cut_after_four(error, square, largest, tolerance, off)
-    return found and (found[0], size, found[1])
+    cut = cut_after_two(error, square, largest, tolerance, off)
+    if cut is None:
+        cut = cut_after_four(error, square, largest, tolerance, off)
+    return cut and (cut[0], size, cut[1])
 
 
 def cut_after_two(

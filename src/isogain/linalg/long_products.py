@@ -6,6 +6,7 @@ is well conditioned, and the logarithms s have no range. Axes: n rows, r <= n th
 """
 
 from collections.abc import Iterable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -41,8 +42,9 @@ def log_singular_values(factors: Tensor | Iterable[Tensor]) -> Tensor:
 
 def _absorb(products: "list[Graded]", group: list[Tensor]) -> None:
     for i, product in enumerate(products):
-        mine: list[Factor] = [(None, stack[i]) for stack in group]
+        own = [stack[i] for stack in group]
         b = torch.cat([product.frame, product.frame @ probes(product.frame)], 1)
-        for _, a in mine:
+        for a in own:
             b = a @ b
-        product.absorb(b[:, :-PROBES], b[:, -PROBES:], len(mine), lambda mine=mine: mine)
+        factors: list[Factor] = [(None, a) for a in own]
+        product.absorb(b[:, :-PROBES], b[:, -PROBES:], len(own), partial(iter, factors))

@@ -35,9 +35,13 @@ class NewtonSchulz(nn.Module):
         self._late = ByAddress()  # the piece -> its count: read too often, it costs an SVD
 
     def forward(self, w: Tensor, gain: float | Tensor = 1.0) -> None:
-        own = [per_matrix(gain, w)] if isinstance(gain, Tensor) else []
-        for piece, *g in pieces(w, *own):
-            (self._nearer if w.is_cpu else self._unread)(tall(piece), *g or [gain])
+        nearer = self._nearer if w.is_cpu else self._unread
+        if isinstance(gain, Tensor):
+            for piece, g in pieces(w, per_matrix(gain, w)):
+                nearer(tall(piece), g)
+        else:
+            for (piece,) in pieces(w):
+                nearer(tall(piece), gain)
 
     def _nearer(self, x: Tensor, gain: float | Tensor) -> None:
         tolerance = self.tolerance or TOLERANCE.get(x.dtype, 1.5e-6)

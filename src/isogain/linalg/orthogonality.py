@@ -61,7 +61,8 @@ def svd(w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     check_finite(w)
     if w.dtype in HALF:
-        return tuple(part.to(w.dtype) for part in svd(w.float()))
+        u, s, vh = svd(w.float())
+        return u.to(w.dtype), s.to(w.dtype), vh.to(w.dtype)
     try:
         found = torch.linalg.svd(w, full_matrices=False)
     except torch.linalg.LinAlgError:

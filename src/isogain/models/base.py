@@ -32,6 +32,7 @@ class Network(nn.Module):
     any other T too). `sequential` networks need a time axis, (B, T, D), and share their weights over it.
     """
 
+    output: nn.Linear
     sequential: bool = False
     gates: str = ""  # their names, a letter each; a kernel's last batch axis is theirs
 

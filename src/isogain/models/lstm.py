@@ -1,6 +1,7 @@
 """LSTM whose recurrent gates are one (L, 4, N, N) kernel: each gate its own square matrix."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -33,9 +34,8 @@ class LSTM(Network):
     ) -> None:
         super().__init__(n_in, n_out, length, hidden, depth, per_step)
         self.forget_bias = forget_bias
-        self.input = nn.ModuleList(
-            nn.Linear(hidden if layer else n_in, 4 * hidden) for layer in range(depth)
-        )
+        layers = [nn.Linear(hidden if layer else n_in, 4 * hidden) for layer in range(depth)]
+        self.input = cast(Sequence[nn.Linear], nn.ModuleList(layers))
         for linear in self.input:
             nn.init.zeros_(linear.bias)
             nn.init.constant_(linear.bias[hidden : 2 * hidden], forget_bias)

@@ -57,7 +57,8 @@ class Recurrence(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, u, w, out, slopes = ctx.saved_tensors
         # becomes ∂loss/∂z_t, from the last step to the first
-        delta = ACTIVATIONS[ctx.phi].slope(out[1:]) if slopes is None else slopes.clone()
+        slope = ACTIVATIONS[ctx.phi].slope
+        delta = slope(out[1:]) if slopes is None and slope is not None else slopes.clone()
         _backpropagate_(delta, w, grad, ctx.last)
         flat = delta.flatten(0, 1)
         grad_x = (flat @ u).view(*delta.shape[:2], -1) if ctx.needs_input_grad[0] else None

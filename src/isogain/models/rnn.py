@@ -1,7 +1,7 @@
 """Vanilla recurrent network; stacked layers share no weights and form one (L, N, N) kernel."""
 
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -37,9 +37,8 @@ class RNN(Network):
     ) -> None:
         super().__init__(n_in, n_out, length, hidden, depth, per_step)
         self.activation = activation
-        self.input = nn.ModuleList(
-            nn.Linear(hidden if layer else n_in, hidden) for layer in range(depth)
-        )
+        layers = [nn.Linear(hidden if layer else n_in, hidden) for layer in range(depth)]
+        self.input = cast(Sequence[nn.Linear], nn.ModuleList(layers))
         bound = hidden**-0.5
         for linear in self.input:
             if input_init == "kaiming":

@@ -34,7 +34,8 @@ def _pull_(net: LSTM, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> T
 @push.register
 @torch.no_grad()
 def _push(net: LSTM, v: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
-    parts, pushed = v.chunk(2 * net.depth, -1), []
+    parts = v.chunk(2 * net.depth, -1)
+    pushed: list[Tensor] = []
     for layer, given in enumerate(_arguments(net, step, hs, x)):
         h, c = parts[2 * layer : 2 * layer + 2]
         z = h @ net.recurrent[layer].flatten(0, 1).mT

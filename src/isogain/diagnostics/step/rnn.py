@@ -30,7 +30,8 @@ def _pull_(net: RNN, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Te
 @push.register
 @torch.no_grad()
 def _push(net: RNN, v: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
-    derivative, pushed = ACTIVATIONS[net.activation].derivative, []
+    derivative = ACTIVATIONS[net.activation].derivative
+    pushed: list[Tensor] = []
     parts = v.chunk(net.depth, -1)
     for layer, given in enumerate(_arguments(net, step, hs, x)):
         z = parts[layer] @ net.recurrent[layer].mT
@@ -60,8 +61,8 @@ def _scaled_factors(net: RNN, step: int, hs: list[Tensor], x: Tensor) -> list[Sc
 @scaled_input_factors.register
 @torch.no_grad()
 def _scaled_input_factors(net: RNN, step: int, hs: list[Tensor], x: Tensor) -> list[Scaled]:
-    (s, a), *upper = _scaled_factors(net, step, hs, x)
-    u = a.new_zeros(len(a), net.n_in)
+    (s, _), *upper = _scaled_factors(net, step, hs, x)
+    u = net.recurrent.new_zeros(net.depth * net.hidden, net.n_in)
     u[: net.hidden] = net.input[0].weight
     return [Scaled(s, u), *upper]
 
