@@ -1,6 +1,7 @@
 """The floors of docs/architecture.md: what each room of src may import, and what the science floor stays free of."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 SRC = Path(__file__).parents[1] / "src"
+PAGE = SRC.parent / "docs" / "architecture.md"
 FLOORS = {
     "lazy": 0,
     **{"config": 1, "linalg": 1, "activations": 1, "schedules": 1},
@@ -85,6 +87,11 @@ def climbs(module: str, text: str) -> list[str]:
 def test_every_module_lies_in_a_room_or_is_a_shim():
     loose = {room_of(m) for m in SOURCES} - {"__init__"} - FLOORS.keys()
     assert loose <= SHIMS
+
+
+def test_the_page_shows_the_floors_that_hold():
+    rows = re.findall(r"^\| (\d) \| `(\w+)` \| .+ \|$", PAGE.read_text(), re.M)
+    assert {room: int(floor) for floor, room in rows} == FLOORS
 
 
 def test_a_room_imports_only_rooms_of_lower_floors():
