@@ -100,7 +100,8 @@ def test_a_room_imports_only_rooms_of_lower_floors():
 
 
 @pytest.mark.parametrize(
-    "text", ["import isogain.launch.job", "def f():\n    from isogain.record import folder_walk"]
+    "text",
+    ["import isogain.launch.hydra_job", "def f():\n    from isogain.record import folder_walk"],
 )
 def test_an_import_that_climbs_is_named_with_its_line(text):
     (line,) = climbs("reg.penalty", text)

@@ -3,7 +3,7 @@
 from isogain.launch import help_text as _help_text  # noqa: F401 - registers its resolver
 from isogain.launch.command_line import main
 from isogain.launch.hydra_errors import one_line
-from isogain.launch.job import job
+from isogain.launch.hydra_job import job
 from isogain.launch.quiet import quieten
 
 __all__ = ["job", "main", "one_line", "quieten"]
