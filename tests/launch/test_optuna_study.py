@@ -68,7 +68,7 @@ def test_a_study_that_was_cut_off_proposes_what_one_that_was_not_does(study, tmp
     space = {name: trials(study)[0].distributions[name] for name in trials(study)[0].distributions}
     straight = optuna_study.opened(str(tmp_path / "study.db"), "maximize")
     for trial in trials(study):
-        again = optuna_study.asked(straight, space, seed=0, startup=10, side_by_side=False)
+        again = optuna_study.proposed_trial(straight, space, seed=0, startup=10, side_by_side=False)
         assert again.params == trial.params
         optuna_study.tell(straight, again, trial.value)
 
@@ -98,7 +98,7 @@ def test_a_trial_whose_study_was_killed_is_taken_up_first(tmp_path):
         for name, low in (("lr", "1e-4"), ("kernel_lr", "1e-5"))
     }
     began = optuna_study.opened(str(out / "study.db"), "maximize")
-    trial = optuna_study.asked(began, space, seed=0, startup=10, side_by_side=False)
+    trial = optuna_study.proposed_trial(began, space, seed=0, startup=10, side_by_side=False)
     trial.set_user_attr("by", {**trial.user_attrs["by"], "pid": 2**22 + 1})  # beyond any pid
     sweep(out, "hydra.sweeper.n_trials=1")
     (found,) = trials(out)

@@ -27,12 +27,12 @@ def filled(*batches):
 
 def test_the_sums_are_over_examples_and_begin_anew_once_they_are_taken():
     tally = filled((0.5, [True, False, True], 3), (2.0, [True], 1))
-    assert tally.taken(process()) == Sums(3.5, 3, 4, None)
-    assert tally.taken(process()) == Sums(0, 0, 0, None)
+    assert tally.sums_and_reset_(process()) == Sums(3.5, 3, 4, None)
+    assert tally.sums_and_reset_(process()) == Sums(0, 0, 0, None)
 
 
 def test_a_task_without_hits_has_none():
-    assert filled((0.5, None, 3)).taken(process()) == Sums(1.5, 0, 3, None)
+    assert filled((0.5, None, 3)).sums_and_reset_(process()) == Sums(1.5, 0, 3, None)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -41,12 +41,12 @@ def test_the_first_step_that_is_not_finite_is_kept_step_0_too(bad):
         tally = Tally()
         for step, loss in ((first, bad), (first + 1, 1.0), (first + 2, bad)):
             tally.mark(torch.tensor(loss), step)
-        assert tally.taken(process()).bad_step == first
+        assert tally.sums_and_reset_(process()).bad_step == first
 
 
 def test_the_sums_of_all_processes_are_taken():
     others = torch.tensor([[3.0, 2, 8, 0], [0, 0, 0, 0]]).double()
-    assert filled((0.5, [True], 2)).taken(process(1, others)) == Sums(4.0, 3, 10, None)
+    assert filled((0.5, [True], 2)).sums_and_reset_(process(1, others)) == Sums(4.0, 3, 10, None)
 
 
 def test_each_process_takes_up_its_own_and_rank_zero_all_of_another_number():

@@ -107,8 +107,8 @@ class GridSweeper(BasicSweeper):
         )
         lines = []
         for number, error in refused:
-            said = str(error) if isinstance(error, UserError) else one_line(error)
-            lines.append(f"point {number} ({names[number]}): {'; '.join(said.splitlines())}")
+            message = str(error) if isinstance(error, UserError) else one_line(error)
+            lines.append(f"point {number} ({names[number]}): {'; '.join(message.splitlines())}")
         if lines:
             raise ConfigError("\n".join(abridged(lines) + ["nothing was started"]))
 

@@ -62,11 +62,13 @@ class LocalLauncher(Launcher):
         folder = Path(self.config.hydra.sweep.dir)
         enlist(folder, points, "local")
         each = _processes(self.config)
-        found = _gpus() if self.config.trainer.accelerator != "cpu" else []
-        gpus = [",".join(found[i : i + each]) for i in range(0, len(found) - each + 1, each)]
+        visible = _gpus() if self.config.trainer.accelerator != "cpu" else []
+        gpus = [",".join(visible[i : i + each]) for i in range(0, len(visible) - each + 1, each)]
         jobs, threads = _shares(self.jobs, self.threads, len(gpus), len(points), each)
-        said = f"{threads} thread{'s' * (threads > 1)} each" + f" of {each} processes" * (each > 1)
-        log.info("%d points, %d at a time, %s, in %s", len(points), jobs, said, folder)
+        shares = f"{threads} thread{'s' * (threads > 1)} each" + f" of {each} processes" * (
+            each > 1
+        )
+        log.info("%d points, %d at a time, %s, in %s", len(points), jobs, shares, folder)
         pool = Pool(folder, points, jobs, threads, gpus)
         state = pickle.dumps((self.hydra_context, self.config, JobRuntime.instance().get("name")))
         with env_override({name: str(threads) for name in THREADS}):  # read as torch is loaded

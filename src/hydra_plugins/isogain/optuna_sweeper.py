@@ -78,8 +78,8 @@ class Tuned(Sweeper):
         from isogain.launch import optuna_study
         from isogain.launch.grid_check import composing
 
-        said = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
-        parsed = OverridesParser.create().parse_overrides(said)
+        overrides = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
+        parsed = OverridesParser.create().parse_overrides(overrides)
         latest = {o.get_key_element(): o for o in parsed}  # the command line's, where both have one
         space = {
             k: optuna_study.distribution(o) for k, o in latest.items() if o.is_sweep_override()
@@ -100,7 +100,9 @@ class Tuned(Sweeper):
         while (left := self.n_trials - len(study.trials)) > 0:
             try:
                 trials = [
-                    optuna_study.asked(study, space, self.seed, self.n_startup, self.n_jobs > 1)
+                    optuna_study.proposed_trial(
+                        study, space, self.seed, self.n_startup, self.n_jobs > 1
+                    )
                     for _ in range(min(left, self.n_jobs))
                 ]
             except ValueError as error:  # Optuna's, of choices that were others in earlier trials
@@ -173,8 +175,8 @@ class Tuned(Sweeper):
             status = shell.command("python", "-m", "isogain.status", self.folder)
             raise UserError(f"{self._nothing(study)}: {status}") from None
         overrides = optuna_study.overrides(best)
-        found = {"folder": str(best.number), "value": best.value, "overrides": overrides}
-        OmegaConf.save(OmegaConf.create(found), self.folder / "best.yaml")
+        best_trial = {"folder": str(best.number), "value": best.value, "overrides": overrides}
+        OmegaConf.save(OmegaConf.create(best_trial), self.folder / "best.yaml")
         log.info(
             "best of %d: trial %d, %.6g: %s",
             len(study.trials),

@@ -24,7 +24,7 @@ ConfigStore.instance().store(
 
 
 class OneByOneLauncher(BasicLauncher):
-    """Hydra's own, with the points in `sweep.json`, whichever sweeper found them."""
+    """Hydra's own, with the points in `sweep.json`, whichever sweeper they are from."""
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int

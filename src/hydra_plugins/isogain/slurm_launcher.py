@@ -28,7 +28,7 @@ from isogain.record.sweep_json import enlist, numbered_points
 try:
     from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf, SlurmQueueConf
     from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher as Submitit
-except ImportError:  # the extra `slurm` is not installed, and whoever asks for it is told
+except ImportError:  # the extra `slurm` is not installed, and whoever asks for it gets a line
     Submitit = None
 
 log = logging.getLogger(__name__)
@@ -78,9 +78,9 @@ class SlurmLauncher(Submitit or Launcher):
         """Raise UserError where sbatch would not take such a job; nothing is submitted."""
         script = self._executor()._executor._make_submission_file_text("true", "")
         command = ["sbatch", "--test-only"]
-        said = subprocess.run(command, input=script, capture_output=True, text=True)
-        if said.returncode:
-            raise UserError(f"cluster=slurm: {_reason(said.stderr)}")
+        submitted = subprocess.run(command, input=script, capture_output=True, text=True)
+        if submitted.returncode:
+            raise UserError(f"cluster=slurm: {_reason(submitted.stderr)}")
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
@@ -107,8 +107,8 @@ class SlurmLauncher(Submitit or Launcher):
         try:
             return wait(jobs)
         except KeyboardInterrupt:
-            told = f"no longer waiting; the jobs go on: {status}"
-            raise KeyboardInterrupt(told) from None
+            message = f"no longer waiting; the jobs go on: {status}"
+            raise KeyboardInterrupt(message) from None
 
     def _submitted(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[Any]:
         """Submit an array for every `MaxArraySize` points; the arrays share the number of jobs that run at once."""
@@ -163,12 +163,12 @@ def equal_parts(count: int, most: int) -> list[int]:
 
 def max_array_size(default: int = 1001) -> int:
     """The jobs that one array of this cluster may have; SLURM's own default where it does not say."""
-    said = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True)
-    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", said.stdout, re.M)
-    return int(found[1]) if found else default
+    answer = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True)
+    match = re.search(r"^MaxArraySize\s*=\s*(\d+)", answer.stdout, re.M)
+    return int(match[1]) if match else default
 
 
-def _reason(said: str) -> str:
+def _reason(errors: str) -> str:
     """What sbatch says of an error, in one line."""
-    lines = [line.partition("error: ")[2] or line for line in said.strip().splitlines()]
+    lines = [line.partition("error: ")[2] or line for line in errors.strip().splitlines()]
     return "; ".join(dict.fromkeys(lines)) or "sbatch refuses"

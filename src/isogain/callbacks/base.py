@@ -24,10 +24,10 @@ class Every(NamedTuple):
 
     @classmethod
     def of(cls, every: int | str) -> "Every":
-        found = re.fullmatch(r"(-?\d+)(?: (step|epoch)s?)?", str(every).strip())
-        if not found:
+        match = re.fullmatch(r"(-?\d+)(?: (step|epoch)s?)?", str(every).strip())
+        if not match:
             raise ValueError(f'every must be a number of steps or "<number> epochs", got {every}')
-        return cls(int(at_least("every", int(found[1]), 1)), found[2] == "epoch")
+        return cls(int(at_least("every", int(match[1]), 1)), match[2] == "epoch")
 
     def due(self, trainer: pl.Trainer) -> bool:
         """Within the last batch of such an epoch, or where the steps done are a multiple."""
@@ -46,7 +46,7 @@ class Diagnostic(pl.Callback):
     """Calls `measure` before the first update (`at_start`), every `every` (see `Every`), and after the last one.
 
     Only rank zero measures, with its own random numbers. What cannot be computed (not finite, out of memory) is
-    said once in the log, noted in the summary as `failed/<name>`, the first such step, and left out; training goes on.
+    logged once, noted in the summary as `failed/<name>`, the first such step, and left out; training goes on.
     """
 
     only_observes = True  # training is bitwise the same with and without it

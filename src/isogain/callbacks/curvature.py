@@ -55,14 +55,14 @@ class FisherCurvature(Diagnostic):
         loss, scalars, arrays = LOSSES[learner.loss], {}, {}
         for kind in self.kinds:
             draw = torch.Generator(x.device).manual_seed(0)  # the same targets all through a run
-            found = curvature(learner.net, x, y, self.k, kind, loss, draw)
-            values = found.eigenvalues.cpu().numpy()
+            result = curvature(learner.net, x, y, self.k, kind, loss, draw)
+            values = result.eigenvalues.cpu().numpy()
             scalars |= _named(
                 f"fisher_{kind}",
                 lambda_max=float(values[0]),
-                trace=found.trace,
-                rank=found.rank,
-                condition=found.condition,
+                trace=result.trace,
+                rank=result.rank,
+                condition=result.condition,
             )
             arrays[f"fisher_{kind}/eigenvalues"] = Spectrum(values, EDGES, ("value",))
         if self.ntk:
@@ -80,11 +80,11 @@ class FisherCurvature(Diagnostic):
 
 def _bound(learner: Learner, x: torch.Tensor, loss: Loss) -> dict[str, float]:
     """The bound and its terms; of the vectors their sums."""
-    found = fisher_bound(learner.net, x, loss)
+    bound = fisher_bound(learner.net, x, loss)
     numbers = ("measured", "bound", "sure", "diagonal", "partner", "hessian", "inputs")
-    sums = {name: getattr(found, name).sum().item() for name in ("biases", "weights")}
-    largest = {"jacobian_first": found.jacobians[0].item()}
-    return _named("bound", **{name: getattr(found, name) for name in numbers}, **sums, **largest)
+    sums = {name: getattr(bound, name).sum().item() for name in ("biases", "weights")}
+    largest = {"jacobian_first": bound.jacobians[0].item()}
+    return _named("bound", **{name: getattr(bound, name) for name in numbers}, **sums, **largest)
 
 
 def _named(group: str, **values: float | None) -> dict[str, float]:

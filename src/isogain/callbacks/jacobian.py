@@ -74,19 +74,19 @@ class JacobianSpectrum(Diagnostic):
             self._extremes(trainer, learner, x)
             return
         starts = spread(self.spans, steps(learner.net, x))
-        found = jacobian_spectra(learner.net, x, starts)
-        logs = found.logs[:, 0].numpy()
-        used = {"exact": found.exact[:, 0].double().mean().item(), "limit": found.limit}
+        spectra = jacobian_spectra(learner.net, x, starts)
+        logs = spectra.logs[:, 0].numpy()
+        used = {"exact": spectra.exact[:, 0].double().mean().item(), "limit": spectra.limit}
         known, unresolved = self._known(trainer, logs)
         values = (statistics(known) if len(known) else {}) | used | unresolved
         arrays = {
             "spectrum": Spectrum(np.exp(logs), EDGES, ("example", "value")),
             "log_spectrum": Spectrum(logs, axes=("example", "value")),
-            "exact": Spectrum(found.exact.numpy(), axes=("example", "start")),
+            "exact": Spectrum(spectra.exact.numpy(), axes=("example", "start")),
             "starts": Spectrum(np.array(starts), axes=("start",)),
         }
         if self.spans:
-            arrays["by_start"] = Spectrum(found.logs.numpy(), axes=("example", "start", "value"))
+            arrays["by_start"] = Spectrum(spectra.logs.numpy(), axes=("example", "start", "value"))
         self._record(trainer, learner, values, arrays)
 
     def _extremes(self, trainer: pl.Trainer, learner: Learner, x: Tensor) -> None:

@@ -65,7 +65,7 @@ class SaveOnWarning(Checkpoint):
         urgency = agreed(trainer, self.warnings.urgency())
         if not urgency:
             return
-        signum, step = self.warnings.taken(urgency), trainer.global_step
+        signum, step = self.warnings.answered_signal(urgency), trainer.global_step
         if save and step != self.saver.saved_at:
             self.saver.save(trainer)
         sequel = self.warnings.sequel(signum)

@@ -24,11 +24,13 @@ class SignalStatistics(Diagnostic):
 
     def measure(self, trainer: pl.Trainer, learner: Learner) -> None:
         x, _ = probe(trainer, learner, self.examples)
-        found = {f"signal/{k}": v.cpu().numpy() for k, v in asdict(signals(learner.net, x)).items()}
+        arrays = {
+            f"signal/{k}": v.cpu().numpy() for k, v in asdict(signals(learner.net, x)).items()
+        }
         known = {
-            name: v[np.isfinite(v)] for name, v in found.items()
+            name: v[np.isfinite(v)] for name, v in arrays.items()
         }  # NaN where all units are equal
         scalars = {name: float(v.mean()) for name, v in known.items() if v.size}
         record(
-            trainer, scalars, {k: Spectrum(v, axes=("place", "matrix")) for k, v in found.items()}
+            trainer, scalars, {k: Spectrum(v, axes=("place", "matrix")) for k, v in arrays.items()}
         )

@@ -24,10 +24,10 @@ class OrthogonalityGap(Diagnostic):
         gaps = kernel_gaps(learner.net, gains)
         largest = max(gaps.values())
         worst = max(largest, learner.metrics.get("gap/worst", largest))
-        told = learner.reg.report() | gain_statistics(gains)
-        learner.keep({"gap/final": largest} | told)
+        reported = learner.reg.report() | gain_statistics(gains)
+        learner.keep({"gap/final": largest} | reported)
         learner.metrics["gap/worst"] = worst
-        record(trainer, {f"gap/{k}": v for k, v in gaps.items()} | {"gap/max": largest} | told)
+        record(trainer, {f"gap/{k}": v for k, v in gaps.items()} | {"gap/max": largest} | reported)
 
 
 class WeightSpectrum(Diagnostic):
@@ -39,12 +39,12 @@ class WeightSpectrum(Diagnostic):
         super().__init__(every, at_start)
 
     def measure(self, trainer: pl.Trainer, learner: Learner) -> None:
-        found = kernel_spectra(learner.net)
-        shapes = kernel_shapes(learner.net, learner.gains(), found)
+        values = kernel_spectra(learner.net)
+        shapes = kernel_shapes(learner.net, learner.gains(), values)
         scalars = {f"{k}/{label}": v for label, shape in shapes.items() for k, v in shape.items()}
         spectra = {
             f"weights/{name}": Spectrum(s.cpu().numpy(), EDGES, ("matrix", "value"))
-            for name, s in found.items()
+            for name, s in values.items()
         }
         record(trainer, scalars, spectra)
 

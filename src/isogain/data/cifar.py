@@ -51,8 +51,8 @@ class CIFAR10(Sequences):
 def batch(path: Path, md5: str) -> tuple[Tensor, Tensor]:
     """Images (N, 32, 32, 3) and labels (N,) of one file, whose rows are the red, green and blue planes."""
     try:
-        found = Arrays(io.BytesIO(content(path, md5, REMEDY)), encoding="bytes").load()
-        images, labels = found[b"data"], np.asarray(found[b"labels"], np.uint8)
+        arrays = Arrays(io.BytesIO(content(path, md5, REMEDY)), encoding="bytes").load()
+        images, labels = arrays[b"data"], np.asarray(arrays[b"labels"], np.uint8)
         planes = images.reshape(len(labels), 3, 32, 32).transpose(0, 2, 3, 1)
     except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: no batch of CIFAR-10 of N × 3072 bytes ({error})") from None

@@ -82,8 +82,8 @@ class NoisyPadded(MNIST):
     def stored(
         self, parts: dict[str, Batch], device: torch.device | str, view: View
     ) -> dict[str, Stream]:
-        found = super().stored(parts, device, view)
-        return {part: Padded(rows, self.T, self.noise_seed(part)) for part, rows in found.items()}
+        stored = super().stored(parts, device, view)
+        return {part: Padded(rows, self.T, self.noise_seed(part)) for part, rows in stored.items()}
 
     def noise_seed(self, part: str) -> Callable[[int], int]:
         """The generator's seed for the noise of the i-th batch."""

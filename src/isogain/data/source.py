@@ -29,11 +29,11 @@ def content(path: Path, md5: str, remedy: str = "replace it with a good copy") -
         raise DataError(f"{path}: no such file; {remedy}") from None
     except (OSError, lzma.LZMAError, zlib.error, EOFError) as error:
         raise DataError(f"{path}: cannot be read ({error}); replace it with a good copy") from None
-    found = hashlib.md5(raw, usedforsecurity=False).hexdigest()
-    if found != md5:
+    actual = hashlib.md5(raw, usedforsecurity=False).hexdigest()
+    if actual != md5:
         what = "the decompressed file" if path.suffix in UNPACK else "the file"
         raise DataError(
-            f"{path}: MD5 of {what} is {found}, expected {md5}; replace it with a good copy"
+            f"{path}: MD5 of {what} is {actual}, expected {md5}; replace it with a good copy"
         )
     return raw
 
@@ -57,7 +57,7 @@ def located(folders: Sequence[Path], name: str) -> Path | None:
 def downloaded(root: Path, fetch: Callable[[ModuleType, Path], object]) -> bool:
     """Let torchvision, where it is installed, bring its files to `root`; says whether it did.
 
-    It works in a folder of its own, so that what it breaks off is never found in `root`.
+    It works in a folder of its own, so that what it breaks off never lies in `root`.
     """
     if find_spec("torchvision") is None:
         return False

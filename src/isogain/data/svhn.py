@@ -51,8 +51,8 @@ def digits(path: Path, md5: str) -> tuple[Tensor, Tensor]:
     from scipy.io import loadmat
 
     try:
-        found = loadmat(io.BytesIO(raw))
-        images, labels = np.moveaxis(found["X"], -1, 0), found["y"].astype(np.uint8).ravel() % 10
+        arrays = loadmat(io.BytesIO(raw))
+        images, labels = np.moveaxis(arrays["X"], -1, 0), arrays["y"].astype(np.uint8).ravel() % 10
         images = np.ascontiguousarray(images).reshape(len(labels), 32, 32, 3)
     except Exception as error:  # whatever SciPy meets in a file that is none
         raise DataError(

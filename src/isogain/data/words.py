@@ -39,8 +39,8 @@ def numbered(sentences: Sequence[Sequence[str]], known: dict[str, int], length: 
     """The first `length` words of each sentence, (B, length) of int32, padded in front: its end comes last."""
     rows = torch.full((len(sentences), length), PADDING, dtype=torch.int32)
     for row, sentence in zip(rows, sentences, strict=True):
-        if found := [known.get(word, UNKNOWN) for word in sentence[:length]]:
-            row[-len(found) :] = torch.tensor(found, dtype=torch.int32)
+        if numbers := [known.get(word, UNKNOWN) for word in sentence[:length]]:
+            row[-len(numbers) :] = torch.tensor(numbers, dtype=torch.int32)
     return rows
 
 
@@ -75,8 +75,8 @@ class Embedding(nn.Embedding):
         self.unknown_is_mean = unknown_is_mean
 
     def forward(self, numbers: Tensor) -> Tensor:
-        found = super().forward(numbers)
+        embedded = super().forward(numbers)
         if not self.unknown_is_mean:
-            return found
+            return embedded
         mean = self.weight[UNKNOWN + 1 :].detach().mean(0)
-        return torch.where((numbers == UNKNOWN)[..., None], mean, found)
+        return torch.where((numbers == UNKNOWN)[..., None], mean, embedded)

@@ -42,7 +42,7 @@ def refusals(
     from isogain.training.preflight import rehearse
 
     quieten()
-    composed, known, told = Composed(compose, groups), {}, time.monotonic()
+    composed, known, reported = Composed(compose, groups), {}, time.monotonic()
     idle = idle_options.OfPoints()
     for number, overrides in enumerate(points):
         try:
@@ -53,8 +53,8 @@ def refusals(
             idle.add(number, resolved(config), overrides, built["data"])
         except (UserError, HydraException, OmegaConfBaseException) as error:
             yield number, error
-        if time.monotonic() - told > QUIET:
-            told = time.monotonic()
+        if time.monotonic() - reported > QUIET:
+            reported = time.monotonic()
             log.info("checking the points: %d of %d", number + 1, len(points))
     if not begun:
         yield from ((number, ConfigError(line)) for number, line in idle.refusals())

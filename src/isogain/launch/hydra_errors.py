@@ -23,22 +23,22 @@ SWEEP = "is a sweep, and -m (first) runs one"
 
 def one_line(error: BaseException) -> str:
     """What is wrong with the overrides, or with a config that they chose."""
-    said = str(error).strip() or type(error).__name__
+    message = str(error).strip() or type(error).__name__
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _no_such_config(error)
     if isinstance(error, OverrideParseException):
-        return _unreadable(error.override, said)
+        return _unreadable(error.override, message)
     if reason := resolver_message(error):
         return reason
-    if said.startswith("Error merging override"):
-        return f"{said}: {str(error.__cause__).splitlines()[0]}"
+    if message.startswith("Error merging override"):
+        return f"{message}: {str(error.__cause__).splitlines()[0]}"
     if missing := _no_such_key(error):
         return missing
-    if found := re.match(r"Ambiguous value for argument '(.*)'", said):
-        return _ambiguous(found[1])
-    if found := re.match(r"Sweep parameters '(.*)' require", said):
-        return f"{found[1]}: {SWEEP}"
-    return "; ".join(line.strip().rstrip(".") for line in said.splitlines()[:2])
+    if match := re.match(r"Ambiguous value for argument '(.*)'", message):
+        return _ambiguous(match[1])
+    if match := re.match(r"Sweep parameters '(.*)' require", message):
+        return f"{match[1]}: {SWEEP}"
+    return "; ".join(line.strip().rstrip(".") for line in message.splitlines()[:2])
 
 
 def malformed(conf: Path) -> Iterator[str]:
@@ -94,8 +94,8 @@ def _no_such_config(error: MissingConfigException) -> str:
     return f"{group}={option}: no such option{where}; {nearest(option, error.options or [])}"
 
 
-def _unreadable(text: str, said: str) -> str:
-    """What Hydra's grammar does not take: said to be text, where quotes would help."""
+def _unreadable(text: str, message: str) -> str:
+    """What Hydra's grammar does not take; named as text, where quotes would help."""
     key, equals, value = text.partition("=")
     if not equals:
         return f"{text}: is no override: key=value"
@@ -105,7 +105,7 @@ def _unreadable(text: str, said: str) -> str:
     closed = value[:1] in ("'", '"') and value.count(value[0]) > 1
     if value and re.fullmatch(KEY, key) and not (closed or value[0] in "[{" or _is_call(value)):
         return f"{text}: if that is text, quote it: {shell.override(key, value)}"
-    lines = [line for line in said.splitlines() if not line.startswith("Error parsing override")]
+    lines = [line for line in message.splitlines() if not line.startswith("Error parsing override")]
     return f"{text}: {lines[0]}"
 
 
@@ -140,5 +140,5 @@ def _no_such_key(error: BaseException) -> str | None:
 
 def _chosen(group: str) -> str:
     """A group with its choice, as far as the command line says it."""
-    said = [a for a in sys.argv[1:] if re.fullmatch(rf"\+?{re.escape(group)}=[\w/]+", a)]
-    return said[-1] if said else group
+    choices = [a for a in sys.argv[1:] if re.fullmatch(rf"\+?{re.escape(group)}=[\w/]+", a)]
+    return choices[-1] if choices else group

@@ -12,7 +12,7 @@ OF_A_SWEEP = ("hydra.sweep.", "hydra.sweeper", "hydra/sweeper", "hydra.launcher"
 OF_A_RUN = ("hydra.run.",)
 TARGET = "isogain.training.run.run"  # the root's `_target_`: what train.py runs
 WITHOUT_OBJECTIVE = {None, "grid", "basic", "missing"}  # sweepers that look for no best point
-IN_PROCESS = {None, "one_by_one", "basic"}  # launchers that a single run could be said to have
+IN_PROCESS = {None, "one_by_one", "basic"}  # launchers that a single run may name
 
 
 def refusals(config: DictConfig, hydra: Any = None) -> Iterator[str]:
@@ -24,10 +24,10 @@ def refusals(config: DictConfig, hydra: Any = None) -> Iterator[str]:
         if sweep
         else (OF_A_SWEEP, "acts on a sweep, and -m (first) makes it one")
     )
-    said = list(hydra.overrides.hydra)
-    yield from (f"{o}: {why}" for o in said if o.lstrip("+~").startswith(idle))
+    given = list(hydra.overrides.hydra)
+    yield from (f"{o}: {why}" for o in given if o.lstrip("+~").startswith(idle))
     cluster, launcher = (hydra.runtime.choices.get(g) for g in ("cluster", "hydra/launcher"))
-    if not sweep and launcher not in IN_PROCESS and f"hydra/launcher={launcher}" not in said:
+    if not sweep and launcher not in IN_PROCESS and f"hydra/launcher={launcher}" not in given:
         yield f"cluster={cluster}: {why}; without it a run is trained here, in this process"
     if config.get("_target_") != TARGET:
         chosen = f"_target_={config._target_}" if "_target_" in config else "~_target_"
@@ -63,4 +63,4 @@ def _absolute(folder: str, hydra: Any) -> str:
 
 
 def _is_given(hydra: Any, override: str) -> bool:
-    return any(said.startswith(override) for said in hydra.overrides.hydra)
+    return any(given.startswith(override) for given in hydra.overrides.hydra)

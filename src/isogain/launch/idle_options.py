@@ -28,8 +28,8 @@ def given(overrides: Collection[str]) -> list[str]:
 
 def reasons(config: Mapping[str, Any], keys: Collection[str], data: Task) -> dict[str, str]:
     """Of `keys`, which the command line gives, those that do nothing in `config`, resolved, with the reason."""
-    found = {key: IDLE[key](config, data) for key in keys if key in IDLE}
-    return {key: why for key, why in found.items() if why}
+    reasons = {key: IDLE[key](config, data) for key in keys if key in IDLE}
+    return {key: why for key, why in reasons.items() if why}
 
 
 def refusals(config: Mapping[str, Any], overrides: Collection[str], data: Task) -> Iterator[str]:

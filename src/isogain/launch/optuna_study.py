@@ -1,4 +1,4 @@
-"""A study of Optuna's in a file: trials that are asked for, told, and taken up again after a kill."""
+"""A study of Optuna's in a file: trials that are proposed, evaluated, and resumed after a kill."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -57,7 +57,9 @@ def _check_file(where: str) -> None:
         raise UserError(f"hydra.sweeper.storage={where}: not a regular file")
 
 
-def asked(study: Any, space: dict[str, Any], seed: int, startup: int, side_by_side: bool) -> Any:
+def proposed_trial(
+    study: Any, space: dict[str, Any], seed: int, startup: int, side_by_side: bool
+) -> Any:
     """A new trial, on record with the process that is about to run it; its draws depend on `seed` and its number."""
     from optuna.samplers import TPESampler
 
@@ -128,19 +130,19 @@ def objective(space: dict[str, Any], fixed: Sequence[str], compose: Compose) -> 
 
 def idle(space: dict[str, Any], fixed: Sequence[str], compose: Compose) -> Iterator[str]:
     """A line for each option of the command line that would have no effect on any trial: each choice is looked at,
-    and of a range its end. What is wrong with a trial is told by the trial.
+    and of a range its end. A trial reports itself what is wrong with it.
     """
     from isogain.config.check import parts, resolved
     from isogain.launch.idle_options import OfPoints
 
     values = [getattr(d, "choices", None) or (d.high,) for d in space.values()]
-    found, known = OfPoints(), {}
+    points, known = OfPoints(), {}
     for number, chosen in enumerate(islice(product(*values), LOOKED_AT)):
-        said = [*fixed, *(f"{key}={value}" for key, value in zip(space, chosen, strict=True))]
+        overrides = [*fixed, *(f"{key}={value}" for key, value in zip(space, chosen, strict=True))]
         with suppress(UserError, HydraException, OmegaConfBaseException):
-            config = compose(said)
-            found.add(number, resolved(config), said, parts(config, known)["data"])
-    yield from (line for _, line in found.refusals())
+            config = compose(overrides)
+            points.add(number, resolved(config), overrides, parts(config, known)["data"])
+    yield from (line for _, line in points.refusals())
 
 
 def direction(metric: str, asked: str | None) -> str:
@@ -152,8 +154,9 @@ def direction(metric: str, asked: str | None) -> str:
             "or maximize"
         )
     if known and asked and known != asked:
+        side = "largest" if known == "maximize" else "smallest"
         raise UserError(
-            f"hydra.sweeper.direction={asked}: the best {metric} is found by {known}: leave it out"
+            f"hydra.sweeper.direction={asked}: the best {metric} is its {side} value: leave it out"
         )
     return known or asked
 

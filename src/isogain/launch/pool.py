@@ -44,7 +44,7 @@ class Pool:
 
     def results(self, tasks: Iterator[tuple]) -> list[JobReturn]:
         returns: list[JobReturn] = [_lost()] * len(self.points)
-        with self._told_how_to_go_on():
+        with self._explaining_how_to_go_on():
             for number, task in enumerate(tasks):
                 if not self.free:
                     self._collect(returns)
@@ -55,12 +55,12 @@ class Pool:
 
     def _start(self, number: int, task: tuple) -> None:
         slot = self.free.pop(0)
-        said = self.folder / ".local" / f"{self.points[number].folder}.log"
-        said.parent.mkdir(parents=True, exist_ok=True)
+        output = self.folder / ".local" / f"{self.points[number].folder}.log"
+        output.parent.mkdir(parents=True, exist_ok=True)
         result, sender = self.context.Pipe(duplex=False)
         gpu = self.gpus[slot % len(self.gpus)] if self.gpus else None
         process = self.context.Process(
-            target=compute, args=(sender, said, self.threads, gpu, *task)
+            target=compute, args=(sender, output, self.threads, gpu, *task)
         )
         process.start()
         sender.close()
@@ -88,7 +88,7 @@ class Pool:
             )
 
     @contextmanager
-    def _told_how_to_go_on(self) -> Iterator[None]:
+    def _explaining_how_to_go_on(self) -> Iterator[None]:
         try:
             yield
         except KeyboardInterrupt:  # Ctrl-C reached every process: they write their records

@@ -19,10 +19,10 @@ def queued() -> set[str] | None:
     """The ids of this user's jobs that SLURM has not done with, of arrays a job each; None where it does not answer."""
     command = ["squeue", "--noheader", "--array", "--user", getpass.getuser(), "--format", "%i"]
     try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return {line.strip() for line in said.stdout.splitlines()}
+    return {line.strip() for line in answer.stdout.splitlines()}
 
 
 def wait(jobs: Sequence[Any]) -> list[JobReturn]:
@@ -32,7 +32,7 @@ def wait(jobs: Sequence[Any]) -> list[JobReturn]:
     """
     returns: dict[int, JobReturn] = {}
     gone: dict[int, float] = {}  # by job, since when the queue has not known it
-    pause, told = 1.0, 0
+    pause, reported = 1.0, 0
     while len(returns) < len(jobs):
         time.sleep(pause)
         queue, now = queued(), time.monotonic()
@@ -46,11 +46,11 @@ def wait(jobs: Sequence[Any]) -> list[JobReturn]:
                     returns[n] = _failed("the job left no result")
             else:
                 gone.pop(n, None)
-        pause = 1.0 if len(returns) > told else min(FAR, 1.3 * pause)
-        if len(returns) > told:
-            told = len(returns)
-            waiting = "" if queue is None else f", {len(jobs) - told} to go"
-            log.info("%d of %d points have ended%s", told, len(jobs), waiting)
+        pause = 1.0 if len(returns) > reported else min(FAR, 1.3 * pause)
+        if len(returns) > reported:
+            reported = len(returns)
+            waiting = "" if queue is None else f", {len(jobs) - reported} to go"
+            log.info("%d of %d points have ended%s", reported, len(jobs), waiting)
     return [returns[n] for n in range(len(jobs))]
 
 

@@ -16,15 +16,15 @@ from omegaconf import DictConfig, open_dict
 
 def compute(
     sender: Connection,
-    said: Path,
+    output: Path,
     threads: int,
     gpu: str | None,
     state: bytes,
     overrides: list[str],
     number: int,
 ) -> None:
-    """Compute one point in this process; what it prints goes to the file `said`."""
-    _redirect_output(said)
+    """Compute one point in this process; what it prints goes to the file `output`."""
+    _redirect_output(output)
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # CUDA has not been asked yet
     import torch
@@ -56,8 +56,8 @@ def compute(
     sender.send((returned.status, _value(returned)))
 
 
-def _redirect_output(said: Path) -> None:
-    with said.open("a") as file:
+def _redirect_output(output: Path) -> None:
+    with output.open("a") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
 

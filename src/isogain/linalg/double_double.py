@@ -149,16 +149,16 @@ def _slices(a: DoubleDouble, dim: int, bits: int) -> list[Tensor]:
     """SLICES parts of so many bits each below the largest of a row (dim 1) or column (0), as far as there are any."""
     largest = a.hi.abs().amax(dim, keepdim=True)
     unit = power_of_two(largest.frexp().exponent)
-    found = []
+    parts = []
     for _ in range(SLICES):
         unit = unit * 2.0**-bits
         part = (a.hi / unit).round() * unit
         part = part.where(unit > 0, 0)
-        found.append(part)
+        parts.append(part)
         a = DoubleDouble(*two_sum(a.hi - part, a.lo))
         if not a.hi.any():
             break
-    return found
+    return parts
 
 
 def _normalised(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

@@ -24,8 +24,8 @@ def _graded_logs(s: Tensor, lower: Tensor) -> Tensor:
         top = int((s > s[done] + MARGIN).sum())
         bottom = int((s >= s[done] - SPAN).sum())
         until = bottom if bottom == len(s) else int((s >= s[bottom] + MARGIN).sum())
-        found = _jacobi(s[top:bottom], lower[top:bottom, top:bottom])
-        out[done:until] = found[done - top : until - top]
+        logs = _jacobi(s[top:bottom], lower[top:bottom, top:bottom])
+        out[done:until] = logs[done - top : until - top]
         done = until
     return out
 
@@ -43,5 +43,5 @@ def _jacobi(s: Tensor, lower: Tensor) -> Tensor:
     sigma, _, _, work, _, info = dgejsv(columns.numpy(), joba=0, jobu=3, jobv=3)
     if info:
         raise torch.linalg.LinAlgError(f"dgejsv did not converge (info {info})")
-    found = torch.from_numpy(sigma * (work[0] / work[1])).log()
-    return found.sort(descending=True).values + middle
+    logs = torch.from_numpy(sigma * (work[0] / work[1])).log()
+    return logs.sort(descending=True).values + middle

@@ -131,7 +131,7 @@ def share(a: Tensor, b: Tensor) -> Tensor:
 
 
 def longest(error: Tensor, square: Tensor, product: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """E − 3E²/4 + 5/8 E²(E − 7E²/8), the last product as told. E is overwritten."""
+    """E − 3E²/4 + 5/8 E²(E − 7E²/8), the last product by `product`. E is overwritten."""
     quadratic = torch.sub(error, square, alpha=0.75)
     higher = error.sub_(square, alpha=0.875)
     return quadratic.add_(product(square, higher), alpha=0.625)

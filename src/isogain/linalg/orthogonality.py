@@ -64,10 +64,10 @@ def svd(w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         u, s, vh = svd(w.float())
         return u.to(w.dtype), s.to(w.dtype), vh.to(w.dtype)
     try:
-        found = torch.linalg.svd(w, full_matrices=False)
+        parts = torch.linalg.svd(w, full_matrices=False)
     except torch.linalg.LinAlgError:
         return _svd_by_gram(w)
-    return found if _is_svd(w, *found) else _svd_by_gram(w)
+    return parts if _is_svd(w, *parts) else _svd_by_gram(w)
 
 
 def _is_svd(w: Tensor, u: Tensor, s: Tensor, vh: Tensor) -> bool:

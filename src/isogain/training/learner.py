@@ -219,7 +219,7 @@ class Learner(pl.LightningModule):
 
         Raises Divergence where a loss was not finite.
         """
-        sums = self.tally.taken(self.trainer)
+        sums = self.tally.sums_and_reset_(self.trainer)
         if sums.examples == 0:
             return {}
         values = {f"{split}/loss": sums.loss / sums.examples}

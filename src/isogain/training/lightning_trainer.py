@@ -43,7 +43,7 @@ REFUSED = {
     "enable_autolog_hparams": "has no effect: config.yaml has every option, and so has W&B",
     "model_registry": "has no effect: checkpoints stay in the run's folder",
 }
-HARMLESS = {"num_sanity_val_steps": 0}  # said, and so it is
+HARMLESS = {"num_sanity_val_steps": 0}  # may be given: it is what a run does anyway
 
 
 def lightning_trainer(

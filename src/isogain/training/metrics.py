@@ -43,21 +43,21 @@ class Tally:
         bad = ~torch.isfinite(loss.detach()) & (self.sums[BAD_STEP] == 0)
         self.sums[BAD_STEP] += bad * (step + 1)
 
-    def of_all(self, trainer: pl.Trainer) -> Tensor:
+    def of_processes(self, trainer: pl.Trainer) -> Tensor:
         """The sums of every process; (processes, 4)."""
         every = self.sums.new_zeros(trainer.world_size, len(self.sums))
         every[trainer.global_rank] = self.sums
         return trainer.strategy.reduce(every, reduce_op="sum")
 
-    def taken(self, trainer: pl.Trainer) -> Sums:
+    def sums_and_reset_(self, trainer: pl.Trainer) -> Sums:
         """The sums over all processes, which begin anew: the one wait for the device in training."""
-        loss, hits, examples, bad = zip(*self.of_all(trainer).tolist(), strict=True)
+        loss, hits, examples, bad = zip(*self.of_processes(trainer).tolist(), strict=True)
         self.sums.zero_()
         step = int(max(bad)) - 1 if any(bad) else None
         return Sums(sum(loss), sum(hits), sum(examples), step)
 
     def restore(self, every: Tensor, trainer: pl.Trainer) -> None:
-        """Take up this process's of what `of_all` said; rank zero takes all where another number of processes did."""
+        """Restore this process's part of all sums; if the number of processes differs, rank zero restores all."""
         every = every.view(-1, len(self.sums))
         if len(every) == trainer.world_size:
             own = every[trainer.global_rank]

@@ -63,7 +63,7 @@ class Warnings:
         """How urgent the most urgent noted signal is; 0 where there is none."""
         return max((i for i, s in enumerate(self.signals, 1) if s in self._noted), default=0)
 
-    def taken(self, urgency: int) -> signal.Signals:
+    def answered_signal(self, urgency: int) -> signal.Signals:
         """The signal of that urgency, which needs no further answer; nor do less urgent ones."""
         self._noted -= set(self.signals[:urgency])
         return signal.Signals(self.signals[urgency - 1])

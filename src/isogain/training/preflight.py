@@ -75,11 +75,11 @@ def _steps_behind(
     out: Path, ckpt: str | None, resume: bool, net: Network, optim: Optim, limits: dict[str, Any]
 ) -> int:
     """Of the checkpoint that training goes on from; raises CheckpointError where it cannot."""
-    found = checkpoints.newest_good(out / "checkpoints") if resume else None
-    if found:
-        _check_fit(*found, net, optim)
-        _check_limits(*found, limits, at_most=True)
-        return found[1]["global_step"]
+    newest = checkpoints.newest_good(out / "checkpoints") if resume else None
+    if newest:
+        _check_fit(*newest, net, optim)
+        _check_limits(*newest, limits, at_most=True)
+        return newest[1]["global_step"]
     if ckpt:
         checkpoint = checkpoints.load(Path(ckpt))
         _check_fit(Path(ckpt), checkpoint, net, optim)

@@ -107,11 +107,11 @@ def _learner(
 
 def _start(folder: RunFolder, record: RunRecord, ckpt: str | None, resume: bool) -> Path | None:
     """The checkpoint to go on from; a resumed record forgets what came after it."""
-    found = checkpoints.newest_good(folder.path / "checkpoints") if resume else None
-    if found is None:
+    newest = checkpoints.newest_good(folder.path / "checkpoints") if resume else None
+    if newest is None:
         record.rewind(-1)
         return Path(ckpt) if ckpt else None
-    path, checkpoint = found
+    path, checkpoint = newest
     record.rewind(checkpoint["global_step"], checkpoint["isogain"].get("record"))
     log.info("resuming from %s, step %d", path, checkpoint["global_step"])
     return path
@@ -132,17 +132,17 @@ def _outcome(
     except Preempted as end:
         if end.requeued:
             return {"status": "preempted"}, end
-        told = interruption(fitter, end)
-        return {"status": "interrupted", "error": told}, end.__cause__ or Interrupted(
-            told, end.code
+        reason = interruption(fitter, end)
+        return {"status": "interrupted", "error": reason}, end.__cause__ or Interrupted(
+            reason, end.code
         )
     except (
         KeyboardInterrupt,
         SystemExit,
     ):  # Lightning turns Ctrl-C into SystemExit and ignores further ones
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        told = interruption(fitter)
-        return {"status": "interrupted", "error": told}, Interrupted(told)
+        reason = interruption(fitter)
+        return {"status": "interrupted", "error": reason}, Interrupted(reason)
     except Exception as error:
         error = explained(error, start)
         return {"status": "failed", "error": f"{type(error).__name__}: {error}"}, error

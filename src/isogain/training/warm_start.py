@@ -83,7 +83,7 @@ def state_of(learner: "Learner") -> dict[str, Any]:
     records = [logger for logger in learner.trainer.loggers if isinstance(logger, RunRecord)]
     return {
         "record": records[0].extent() if records else {},
-        "tally": learner.tally.of_all(learner.trainer).cpu(),
+        "tally": learner.tally.of_processes(learner.trainer).cpu(),
         "metrics": dict(learner.metrics),
         "measured_at": dict(learner.measured_at),
         "skipped": learner.skipped.count,
