@@ -21,14 +21,17 @@ def board_run(
     reg: str = "gain",
     gain: float = 1.0,
     depth: int = 2,
-    said: tuple[str, ...] = (),
+    more: tuple[str, ...] = (),
     steps: int = 5,
     **summary: Any,
 ) -> Path:
-    """A run folder whose loss is gain/(1 + step); `summary` on top of a finished run's, or status=None: none yet."""
+    """A run folder whose loss is gain/(1 + step); `more` overrides, `summary` on top of a finished run's.
+
+    With status=None the run has no summary yet.
+    """
     folder.mkdir(parents=True)
     config = CONFIG | {"init": {"gain": gain}, "model": CONFIG["model"] | {"depth": depth}}
-    overrides = [f"reg={reg}", f"init.gain={gain}", f"model.depth={depth}", *said]
+    overrides = [f"reg={reg}", f"init.gain={gain}", f"model.depth={depth}", *more]
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     (folder / "overrides.yaml").write_text(yaml.safe_dump(overrides))
     rows = [f"{10 * i},0,{gain / (1 + i)},{0.1 * i},{10.0**-i},0.5" for i in range(steps)]

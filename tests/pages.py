@@ -21,7 +21,7 @@ class Block(NamedTuple):
 
 
 class Command(NamedTuple):
-    """A command line, split as a shell does it; `of` says where it stands."""
+    """A command line, split as a shell does it; `of` is the page it stands on, of a block also the line."""
 
     of: str
     words: tuple[str, ...]

@@ -160,7 +160,7 @@ def test_secrets_in_configs_overrides_and_errors_are_masked(tmp_path, monkeypatc
     monkeypatch.setenv("WANDB_API_KEY", "k" * 20 + "MARK")
     run = board_run(
         tmp_path / "a",
-        said=("+logger.api_key=abcMARK",),
+        more=("+logger.api_key=abcMARK",),
         status="failed",
         error="401: " + "k" * 20 + "MARK",
     )

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from isogain.analysis.board.template import SCRIPTS, inlined, page, policy, script
+from isogain.record.run_status import Status
 
 NASTY = ["</script><script>alert(1)</script>", "<!--<script>", "\"'&<>", "\u2028\u2029", "]]>"]
 
@@ -45,3 +46,9 @@ def test_inlined_data_read_back_is_what_it_was_and_cannot_end_its_element(text):
     )
     assert json.loads(data)["names"] == NASTY
     assert not set("<>&") & set(inlined(NASTY))
+
+
+def test_the_script_gives_marks_and_colours_to_statuses_of_a_run_only():
+    (bad,) = re.findall(r"const BAD = new Set\((\[.*?\])\)", script())
+    (marks,) = re.findall(r"const MARKS = \{(.*?)\}", script())
+    assert {*json.loads(bad), *re.findall(r"(\w+):", marks)} <= set(Status)

@@ -49,37 +49,18 @@ def parser() -> argparse.ArgumentParser:
     """The parser of the command line."""
     command_line = arguments.parser("plots", main, EXAMPLES)
     arguments.add_folder(command_line, several=True)
-    command_line.add_argument(
-        "--figure",
-        choices=FIGURES,
-        default="training",
-        metavar="NAME",
-        help="one of those below; training by default",
-    )
-    command_line.add_argument(
-        "--out",
-        type=Path,
-        default=Path("figure.png"),
-        metavar="FILE",
-        help="png, svg or pdf; figure.png by default",
-    )
-    command_line.add_argument(
-        "--by", nargs="+", metavar="KEY", help="a panel or curve a level of these"
-    )
-    command_line.add_argument("--against", nargs="+", metavar="KEY", help="means: to the right")
-    command_line.add_argument(
-        "--metric", metavar="METRIC", help="a column of summary.json; learning: of metrics.csv"
-    )
-    command_line.add_argument("--rows", metavar="KEY", help="grid: upwards; model.depth by default")
-    command_line.add_argument(
-        "--columns", metavar="KEY", help="grid: to the right; init.gain by default"
-    )
-    command_line.add_argument(
-        "--curve", metavar="METRIC", help="grid: of metrics.csv; train/acc by default"
-    )
-    command_line.add_argument(
-        "--reach", type=float, metavar="VALUE", help="grid: the value of it to wait for"
-    )
+    add = command_line.add_argument
+    name = {"choices": FIGURES, "default": "training", "metavar": "NAME"}
+    add("--figure", **name, help="one of those below; training by default")
+    out = {"type": Path, "default": Path("figure.png"), "metavar": "FILE"}
+    add("--out", **out, help="png, svg or pdf; figure.png by default")
+    add("--by", nargs="+", metavar="KEY", help="a panel or curve a level of these")
+    add("--against", nargs="+", metavar="KEY", help="means: to the right")
+    add("--metric", metavar="METRIC", help="a column of summary.json; learning: of metrics.csv")
+    add("--rows", metavar="KEY", help="grid: upwards; model.depth by default")
+    add("--columns", metavar="KEY", help="grid: to the right; init.gain by default")
+    add("--curve", metavar="METRIC", help="grid: of metrics.csv; train/acc by default")
+    add("--reach", type=float, metavar="VALUE", help="grid: the value of it to wait for")
     return command_line
 
 

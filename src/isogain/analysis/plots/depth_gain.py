@@ -10,11 +10,10 @@ from isogain.analysis.plots.style import COLOURS, SEQUENTIAL, page, styled
 from isogain.analysis.statistics.aggregate import check, grouped, numbers, others, per_seed
 from isogain.analysis.statistics.curves import curves
 from isogain.config.objective import known_sign
+from isogain.record.run_status import Status
 
-EMPTY, DARK = (
-    0.88,
-    1.5,
-)  # grey of a cell without a value; sum of red, green and blue that white is read on
+EMPTY = 0.88  # grey of a cell without a value
+DARK = 1.5  # sum of red, green and blue below which a cell's value is written in white
 ANNOTATED = 80  # cells, up to which each shows its value
 SHARE = 0.9  # of the best value: the default of `reach`
 
@@ -52,7 +51,7 @@ def time_to(table: pd.DataFrame, rows: str, columns: str, curve: str, reach: flo
     there = logged[sign * logged[curve] >= sign * reach].groupby("folder")["step"].min()
 
     def value(cell: pd.DataFrame) -> tuple[float, str]:
-        known = cell[cell["status"] == "finished"]["folder"]
+        known = cell[cell["status"] == Status.FINISHED]["folder"]
         if not len(known):
             return np.nan, others(cell.assign(there=0.0), "there")
         median = known.map(there).fillna(np.inf).median()
@@ -86,8 +85,7 @@ def depth_gain(
         if line is not None and grid.columns[0] <= line <= grid.columns[-1]:
             axes.axvline(line, color=COLOURS[1], lw=2, ls="--", label=r"critical, $\chi = 1$")
     panels[0].set_ylabel(_axis(rows))
-    if panels[0].get_legend_handles_labels()[0]:
-        handles = panels[0].get_legend_handles_labels()[0]
+    if handles := panels[0].get_legend_handles_labels()[0]:
         figure.legend(handles=handles, loc="outside lower center", frameon=False)
     return figure
 

@@ -12,6 +12,7 @@ from isogain.analysis.plots.style import text, wrapped
 from isogain.analysis.statistics.aggregate import check, grouped, label, others, seeds
 from isogain.record.bounded import MIB, Damaged
 from isogain.record.overrides_yaml import read_overrides, split
+from isogain.record.run_status import Status
 from isogain.record.spectra_events import Spectra, opened_spectra, spread
 
 LARGE = 64 * MIB  # of arrays that a figure is drawn from: more events than it has pixels
@@ -79,7 +80,7 @@ def draw_reason(axes: Any, reason: str) -> None:
 
 def counted_label(name: str, runs: pd.DataFrame) -> str:
     """A group's label with the number of seeds, that of runs if it is larger, and the status of unfinished runs."""
-    done = runs[runs["status"] == "finished"]
+    done = runs[runs["status"] == Status.FINISHED]
     n, bad = seeds(done).nunique(), others(runs.assign(there=0.0), "there")
     counts = [f"n={n}", *([f"{len(done)} runs"] if len(done) > n else []), *([bad] if bad else [])]
     return f"{name} ({', '.join(counts)})" if len(runs) > 1 or bad else name

@@ -19,6 +19,7 @@ from isogain.analysis.plots.style import (
 )
 from isogain.analysis.statistics.aggregate import seeds, spread
 from isogain.analysis.statistics.curves import curves
+from isogain.record.run_status import Status
 
 METRICS = (
     "val/acc",
@@ -51,7 +52,7 @@ def curve(runs: pd.DataFrame, logged: pd.DataFrame, metric: str, log: bool = Fal
     geometric one. Runs that did not finish are in no mean.
     """
     histories = _histories(runs, logged)
-    done = set(runs["folder"][runs["status"] == "finished"])
+    done = set(runs["folder"][runs["status"] == Status.FINISHED])
     finished = {folder: rows for folder, rows in histories.items() if folder in done}
     others = [rows[["step", metric]].iloc[-1] for f, rows in histories.items() if f not in done]
     ended = np.array(others, dtype=float).reshape(-1, 2)

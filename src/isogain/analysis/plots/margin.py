@@ -39,14 +39,18 @@ def margin(table: pd.DataFrame, by: tuple[str, ...] = (), metric: str = "test/ac
         for x, level in zip(at, cells[MARGIN], strict=True):
             seeds = per_seed(runs[runs[MARGIN] == level], metric)
             axes.plot([x + 0.03] * len(seeds), seeds, ".", color=look["color"], alpha=0.5, ms=4)
-        for x, note in zip(at, cells["others"], strict=True):
-            if note:
-                place = {"xycoords": ("data", "axes fraction"), "rotation": 90, "size": 8}
-                axes.annotate(note, (x, 0.01), ha="center", va="bottom", **place)
-    axes.set_xticks(
-        range(len(places)), [f"{p:g}" if np.isfinite(p) else "no\nconstraint" for p in places]
-    )
+        _annotate(axes, at, cells["others"])
+    names = [f"{p:g}" if np.isfinite(p) else "no\nconstraint" for p in places]
+    axes.set_xticks(range(len(places)), names)
     axes.set(xlabel="margin of the singular values around the gain", ylabel=axis_label(metric))
     within_range(axes, metric)
     legend(figure)
     return figure
+
+
+def _annotate(axes: Any, at: np.ndarray, notes: pd.Series) -> None:
+    """Write at each place, upwards from the axis, how many runs have no value and why; nothing for an empty note."""
+    for x, note in zip(at, notes, strict=True):
+        if note:
+            place = {"xycoords": ("data", "axes fraction"), "rotation": 90, "size": 8}
+            axes.annotate(note, (x, 0.01), ha="center", va="bottom", **place)

@@ -35,9 +35,7 @@ def means(
     layout = _Layout.fitting(conditions, len(named), metric, ", ".join(against))
     for i, (levels, runs) in enumerate(named):
         cells = aggregated(runs, against, metric)
-        names = [_name(row) for row in cells[list(against)].itertuples(index=False)]
-        at = np.array([conditions.index(name) for name in names], dtype=float)
-        at += 0.5 * ((i + 0.5) / len(named) - 0.5)
+        at = _places(cells, against, conditions) + 0.5 * ((i + 0.5) / len(named) - 0.5)
         name = _name(levels) or "mean and 95 % interval"
         layout.draw_intervals(at, cells, line(i), wrapped(text(name), 60))
         for x, (_, cell) in zip(at, grouped(runs, against), strict=True):
@@ -52,6 +50,12 @@ def means(
 def _name(levels: Iterable[object]) -> str:
     """The name of a condition by its levels alone: the axis label has the keys."""
     return ", ".join(map(plain, levels))
+
+
+def _places(cells: pd.DataFrame, against: Sequence[str], conditions: list[str]) -> np.ndarray:
+    """The position (cells,) of each cell's condition among `conditions`."""
+    names = [_name(row) for row in cells[list(against)].itertuples(index=False)]
+    return np.array([conditions.index(name) for name in names], dtype=float)
 
 
 @dataclass
