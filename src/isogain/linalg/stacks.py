@@ -82,7 +82,7 @@ def symmetric_product(a: Tensor, b: Tensor) -> Tensor:
 def solve(a: Tensor, b: Tensor) -> Tensor:
     """A⁻¹B, (..., n, n) and (..., n, k) -> (..., n, k), a matrix at a time on a CPU.
 
-    A batch of LU decompositions is wrong there, at n >= 150, once `torch.set_num_threads` was called with more than one:
+    A batch of LU decompositions is wrong there, at n >= 150, once `torch.set_num_threads` was called with more than 1:
     pytorch/pytorch issues 141358 and 142815, in torch 2.14 still. It takes the same time.
     """
     if a.dtype in HALF:
