@@ -6,15 +6,15 @@ what a cut C leaves is the gap ‖E'‖_F/√m of W(I − C/2).
 `correction` takes the first row whose gap is at most the tolerance. Time goes with the products of m × m matrices, each
 2m³ operations a matrix, beside which norms and probes (`PROBES` columns) cost little.
 
-| cut                         | products | gap left, at most                         | function         |
-|-----------------------------|----------|-------------------------------------------|------------------|
-| E                           | 0        | (3/4 + ‖E‖/4) ‖E²‖_F/√m                   | `first_gap`      |
-| E − 3E²/4                   | 1        | (5/8 + 3‖E‖/8) ‖E‖³/√m + what E² is off by | `cut_after_two`  |
-| aE + bE², fitted to E³      | 1        | an estimate, a tenth to a half of that     | `cut_after_two`  |
-| E − 3E²/4 + 5/8 E²(E − 7E²/8) | 2      | (1 + ‖E‖)/2 ‖E‖⁵/√m + what both are off by | `cut_after_four` |
+| cut                           | products | gap left, at most                          | function         |
+|-------------------------------|----------|--------------------------------------------|------------------|
+| E                             | 0        | (3/4 + ‖E‖/4) ‖E²‖_F/√m                    | `first_gap`      |
+| E − 3E²/4                     | 1        | (5/8 + 3‖E‖/8) ‖E‖³/√m + what E² is off by | `cut_after_two`  |
+| aE + bE², fitted to E³        | 1        | an estimate, a tenth to a half of that     | `cut_after_two`  |
+| E − 3E²/4 + 5/8 E²(E − 7E²/8) | 2        | (1 + ‖E‖)/2 ‖E‖⁵/√m + what both are off by | `cut_after_four` |
 
-A product is taken in bfloat16 (0.45 of the time, `bfloat16.LOST` of its norm off) where `bfloat16.pays` says so and what it
-loses leaves the gap below the tolerance; else it is exact.
+A product is taken in bfloat16 (0.45 of the time, `bfloat16.LOST` of its norm off) where `bfloat16.pays` says so and
+what it loses leaves the gap below the tolerance; else it is exact.
 """
 
 import math
