@@ -18,12 +18,27 @@ def gradient_norms(net: Network) -> dict[str, float]:
     gradient: absent.
 
     One transfer from the device, however many parameters.
+
+    >>> from isogain.models import MLP
+    >>> net = MLP(2, 3, hidden=4, depth=2)
+    >>> net(torch.ones(1, 2)).sum().backward()
+    >>> norms = gradient_norms(net)
+    >>> sorted(norms)[-4:], round(norms["output/bias"], 4)  # √3
+    (['kernel/000', 'kernel/001', 'output/bias', 'output/weight'], 1.7321)
     """
     return _norms((labels, p.grad) for labels, p in _labelled(net) if p.grad is not None)
 
 
 def gradient_ratios(net: Network) -> dict[str, float]:
-    """‖gradient‖/‖weight‖ for all that `gradient_norms` names; absent where the weight is zero."""
+    """‖gradient‖/‖weight‖ for all that `gradient_norms` names; absent where the weight is zero.
+
+    >>> from isogain.models import MLP
+    >>> net = MLP(2, 3, hidden=4, depth=2)
+    >>> net(torch.ones(1, 2)).sum().backward()
+    >>> ratio = gradient_norms(net)["output/weight"] / net.output.weight.norm().item()
+    >>> abs(gradient_ratios(net)["output/weight"] / ratio - 1) < 1e-5
+    True
+    """
     weights = _norms((labels, p.detach()) for labels, p in _labelled(net))
     return {
         name: norm / weights[name] for name, norm in gradient_norms(net).items() if weights[name]
@@ -36,6 +51,17 @@ def signal_gradient_norms(
     """log ‖∂loss/∂h_l‖ for l = 0 … L, each example's own mean loss: (B, L + 1), float64.
 
     The vanishing and exploding profile of Pascanu, Mikolov and Bengio 2013, section 2.
+
+    Linear layers that are 1.1 times orthogonal scale it by 1.1 each on the way back.
+
+    >>> from isogain.init import orthogonal_
+    >>> from isogain.models import MLP
+    >>> net = MLP(2, 2, hidden=2, depth=4, activation="linear").double()
+    >>> _ = orthogonal_(net.kernel, 1.1)
+    >>> x, y, loss = torch.ones(1, 2).double(), torch.tensor([0]), torch.nn.CrossEntropyLoss()
+    >>> logs = signal_gradient_norms(net, x, y, loss)
+    >>> (logs[0, :-1] - logs[0, 1:]).round(decimals=4)
+    tensor([0.0953, 0.0953, 0.0953, 0.0953], dtype=torch.float64)
     """
     _, net, hs, x = precise(net, x)
     with torch.enable_grad():

@@ -32,6 +32,9 @@ class Signals:
     correlation  c_l = z·z'/‖z‖‖z'‖ of an example and the next one in the batch
     linear       the fraction of units with φ' at least 0.9 of its largest value
     dead         the fraction of units with φ' below 0.001 of it for all examples; both NaN where φ is not known
+
+    >>> Signals(*torch.zeros(8, 4, 1)).q.shape  # four layers, one matrix each
+    torch.Size([4, 1])
     """
 
     mean: Tensor
@@ -46,7 +49,18 @@ class Signals:
 
 @torch.no_grad()
 def signals(net: Network, x: Tensor) -> Signals:
-    """Statistics of z_1 … z_L on the inputs x."""
+    """Statistics of z_1 … z_L on the inputs x.
+
+    Linear layers that are 1.1 times orthogonal multiply the length q by 1.1² each.
+
+    >>> from isogain.init import orthogonal_
+    >>> from isogain.models import MLP
+    >>> net = MLP(2, 2, hidden=8, depth=4, activation="linear").double()
+    >>> _ = orthogonal_(net.kernel, 1.1)
+    >>> q = signals(net, torch.ones(3, 2).double()).q[:, 0]
+    >>> (q[1:] / q[:-1]).round(decimals=4)
+    tensor([1.2100, 1.2100, 1.2100], dtype=torch.float64)
+    """
     net, x = at_least_single(net, x)
     with cached():
         zs = preactivations(net, net.start(x), x)
@@ -59,6 +73,11 @@ def correlations(net: Network, x: Tensor, other: Tensor) -> Tensor:
     """c_l = z·z'/‖z‖‖z'‖ over the units for every pair (x_b, other_b), in float64; (L, G, B).
 
     Poole et al. 2016, equation 5.
+
+    >>> from isogain.models import MLP
+    >>> net, x = MLP(2, 2, hidden=8, depth=3), torch.ones(1, 2)
+    >>> correlations(net, x, x).flatten().round(decimals=4)
+    tensor([1., 1., 1.], dtype=torch.float64)
     """
     (net, x), other = at_least_single(net, x), at_least_single(net, other)[1]
     with cached():

@@ -13,7 +13,15 @@ from isogain.models.base import Network
 
 @torch.no_grad()
 def kernel_spectra(net: Network) -> dict[str, Tensor]:
-    """Singular values of every kernel, in float64; name -> (matrices, min(n, k)), descending."""
+    """Singular values of every kernel, in float64; name -> (matrices, min(n, k)), descending.
+
+    >>> from isogain.init import orthogonal_
+    >>> from isogain.models import MLP
+    >>> net = MLP(2, 2, hidden=2, depth=1, activation="linear").double()
+    >>> _ = orthogonal_(net.kernel, 2.0)
+    >>> {name: s.round(decimals=4).tolist() for name, s in kernel_spectra(net).items()}
+    {'kernel': [[2.0, 2.0]]}
+    """
     return {
         name: singular_values(w.double().reshape(-1, *w.shape[-2:]))
         for name, w in named_kernels(net)
@@ -25,6 +33,13 @@ def kernel_gaps(net: Network, gains: Sequence[float | Tensor]) -> dict[str, floa
     """`linalg.orthogonality_gap` of every matrix of every kernel at its gain, in float64; label -> gap.
 
     One gain a kernel, a number or (..., 1, 1): one a matrix.
+
+    >>> from isogain.init import orthogonal_
+    >>> from isogain.models import MLP
+    >>> net = MLP(2, 2, hidden=2, depth=1, activation="linear").double()
+    >>> _ = orthogonal_(net.kernel, 2.0)
+    >>> {label: round(gap, 4) for label, gap in kernel_gaps(net, [1.0]).items()}  # 2² − 1
+    {'kernel/000': 3.0}
     """
     gaps: dict[str, float] = {}
     for (name, w), gain in zip(named_kernels(net), gains, strict=True):
@@ -42,6 +57,14 @@ def kernel_shapes(
     The `spectra` are those of `kernel_spectra`, if they are known.
     The distance is Frobenius's, to the nearest W with WᵀW = g²I: Higham 1986, section 2. The effective rank is
     exp(−Σ p log p) with p = s/Σs, between 1 and m: Roy and Vetterli 2007, definition 1.
+
+    >>> from isogain.init import orthogonal_
+    >>> from isogain.models import MLP
+    >>> net = MLP(2, 2, hidden=2, depth=1, activation="linear").double()
+    >>> _ = orthogonal_(net.kernel, 2.0)
+    >>> shape = kernel_shapes(net, [1.0])["kernel/000"]
+    >>> {name: round(value, 4) for name, value in shape.items()}  # √2 and 2
+    {'distance': 1.4142, 'effective_rank': 2.0}
     """
     shapes: dict[str, dict[str, float]] = {}
     spectra = kernel_spectra(net) if spectra is None else spectra

@@ -12,12 +12,21 @@ from isogain.linalg.stacks import symmetric_product, tall, transposed
 
 
 def skew(a: Tensor, scale: float | Tensor = 1.0) -> Tensor:
-    """scale · (A − Aᵀ)/2 of square matrices."""
+    """scale · (A − Aᵀ)/2 of square matrices.
+
+    >>> skew(torch.tensor([[1.0, 2.0], [0.0, 1.0]]))
+    tensor([[ 0.,  1.],
+            [-1.,  0.]])
+    """
     return (a - transposed(a)).mul_(scale / 2)
 
 
 def smaller_gram(w: Tensor) -> Tensor:
-    """WᵀW (tall, square) or WWᵀ (wide): (..., n, k) -> (..., m, m) with m = min(n, k)."""
+    """WᵀW (tall, square) or WWᵀ (wide): (..., n, k) -> (..., m, m) with m = min(n, k).
+
+    >>> smaller_gram(torch.tensor([[3.0, 4.0]]))
+    tensor([[25.]])
+    """
     x = tall(w)
     return symmetric_product(x.mT, x)
 
@@ -26,6 +35,10 @@ def gram_error(w: Tensor, gain: float | Tensor = 1.0) -> Tensor:
     """WᵀW/g² − I on the smaller Gram side: (..., n, k) -> (..., m, m); zero iff W is g times orthogonal.
 
     A gain a matrix has shape (..., 1, 1).
+
+    >>> gram_error(2 * torch.eye(2))
+    tensor([[3., 0.],
+            [0., 3.]])
     """
     if w.dtype in HALF:
         return gram_error(w.float(), gain).to(w.dtype)
@@ -40,13 +53,21 @@ def orthogonality_gap(w: Tensor, gain: float | Tensor = 1.0) -> Tensor:
     """‖WᵀW/g² − I‖_F / √m on the smaller Gram side, one number a matrix: (..., n, k) -> (...).
 
     It is the root mean square of s²/g² − 1 over the m singular values s.
+
+    >>> orthogonality_gap(2 * torch.eye(3)), orthogonality_gap(2 * torch.eye(3), gain=2)
+    (tensor(3.), tensor(0.))
     """
     gap = torch.linalg.matrix_norm(gram_error(at_least_single(w), gain)) / min(w.shape[-2:]) ** 0.5
     return gap.to(w.dtype) if w.dtype in HALF else gap
 
 
 def check_finite(w: Tensor) -> None:
-    """Raise torch.linalg.LinAlgError unless every entry is finite; LAPACK itself notices only some that are not."""
+    """Raise torch.linalg.LinAlgError unless every entry is finite; LAPACK itself notices only some that are not.
+
+    >>> check_finite(torch.tensor([[torch.inf]]))
+    Traceback (most recent call last):
+    torch._C._LinAlgError: the matrix has entries that are not finite
+    """
     if not torch.isfinite(w).all():
         raise torch.linalg.LinAlgError("the matrix has entries that are not finite")
 
@@ -58,6 +79,9 @@ def svd(w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     On repeated singular values, which orthogonal matrices have, it can give up, return NaN, or, in
     float32 and now and then, finite vectors that are none; then by the eigenvectors of the smaller
     Gram matrix in float64. Raises torch.linalg.LinAlgError where W is not finite.
+
+    >>> svd(torch.diag(torch.tensor([2.0, -3.0])))[1]
+    tensor([3., 2.])
     """
     check_finite(w)
     if w.dtype in HALF:
@@ -98,6 +122,9 @@ def polar(w: Tensor) -> Tensor:
 
     A Newton–Schulz step takes off the rounding of the SVD. Raises torch.linalg.LinAlgError where W
     is not finite. Higham 1986, section 2.
+
+    >>> polar(torch.diag(torch.tensor([2.0, -3.0]))).diagonal().round(decimals=4)
+    tensor([ 1., -1.])
     """
     if w.dtype in HALF:
         return polar(w.float()).to(w.dtype)
@@ -108,7 +135,12 @@ def polar(w: Tensor) -> Tensor:
 
 
 def orthonormal(w: Tensor) -> Tensor:
-    """Q of the QR decomposition with a positive diagonal of R (of Wᵀ if W is wide): (..., n, k) -> (..., n, k)."""
+    """Q of the QR decomposition with a positive diagonal of R (of Wᵀ if W is wide): (..., n, k) -> (..., n, k).
+
+    >>> orthonormal(torch.tensor([[-3.0], [4.0]])).round(decimals=4)
+    tensor([[-0.6000],
+            [ 0.8000]])
+    """
     if w.dtype in HALF:
         return orthonormal(w.float()).to(w.dtype)
     if w.shape[-2] < w.shape[-1]:
@@ -124,6 +156,10 @@ def tangent(w: Tensor, g: Tensor) -> Tensor:
 
     G − W sym(WᵀG) for orthonormal columns, its transpose for orthonormal rows: (..., n, k) twice ->
     (..., n, k). Edelman, Arias and Smith 1998, equation 2.4 (Euclidean metric).
+
+    >>> tangent(torch.eye(2), torch.tensor([[1.0, 2.0], [0.0, 1.0]]))
+    tensor([[ 0.,  1.],
+            [-1.,  0.]])
     """
     if w.shape[-2] < w.shape[-1]:
         return tangent(w.mT, g.mT).mT

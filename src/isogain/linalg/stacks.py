@@ -18,6 +18,9 @@ def pieces(*stacks: Tensor) -> Iterator[tuple[Tensor, ...]]:
 
     Work that goes over a piece several times stays in a CPU's cache; a GPU wants large batches. Of a stack in half
     precision the pieces are copies in float32, which are rounded back when the next one is asked for.
+
+    >>> [tuple(piece.shape) for (piece,) in pieces(torch.zeros(2, 3, 4, 5))]
+    [(6, 4, 5)]
     """
     parts = _views(*stacks)
     return _rounded_back(parts) if any(stack.dtype in HALF for stack in stacks) else parts
@@ -41,13 +44,21 @@ def _views(*stacks: Tensor) -> Iterator[tuple[Tensor, ...]]:
 
 
 def per_matrix(value: float | Tensor, w: Tensor) -> Tensor:
-    """A number or (..., 1, 1), copied out to one entry a matrix of w (..., n, k); (..., 1, 1), at least float32."""
+    """A number or (..., 1, 1), copied out to one entry a matrix of w (..., n, k); (..., 1, 1), at least float32.
+
+    >>> per_matrix(2.0, torch.zeros(3, 4, 4)).flatten()
+    tensor([2., 2., 2.])
+    """
     out = w.new_empty(*w.shape[:-2], 1, 1, dtype=working_type(w))
     return out.copy_(value) if isinstance(value, Tensor) else out.fill_(value)
 
 
 def tall(w: Tensor) -> Tensor:
-    """W, or its transpose if it is wide; a view."""
+    """W, or its transpose if it is wide; a view.
+
+    >>> tall(torch.zeros(2, 3)).shape
+    torch.Size([3, 2])
+    """
     return w if w.shape[-2] >= w.shape[-1] else w.mT
 
 
@@ -55,6 +66,10 @@ def transposed(a: Tensor) -> Tensor:
     """Aᵀ; on a CPU that of a copy with longer rows, where the columns of A would share a few places of its cache.
 
     Rows of 512 float32: a third of the time.
+
+    >>> transposed(torch.tensor([[1, 2], [3, 4]]))
+    tensor([[1, 3],
+            [2, 4]])
     """
     rows = a.shape[-1]
     if not a.is_cpu or rows % 512:
@@ -67,6 +82,11 @@ def symmetric_product(a: Tensor, b: Tensor) -> Tensor:
 
     On a CPU large ones in bands of rows from the diagonal on, the rest mirrored: 5/8 of the
     operations, 0.75 to 0.9 of the time.
+
+    >>> a = torch.tensor([[1.0, 2.0], [0.0, 1.0]])
+    >>> symmetric_product(a, a.mT)
+    tensor([[5., 2.],
+            [2., 1.]])
     """
     m = a.shape[-2]
     if not a.is_cpu or a.numel() * m < WORTH:
@@ -84,6 +104,10 @@ def solve(a: Tensor, b: Tensor) -> Tensor:
 
     A batch of LU decompositions is wrong there, at n >= 150, once `torch.set_num_threads` was called with more than 1:
     pytorch/pytorch issues 141358 and 142815, in torch 2.14 still. It takes the same time.
+
+    >>> solve(2 * torch.eye(2), torch.tensor([[2.0], [4.0]]))
+    tensor([[1.],
+            [2.]])
     """
     if a.dtype in HALF:
         return solve(a.float(), b.float()).to(a.dtype)

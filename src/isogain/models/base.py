@@ -30,6 +30,10 @@ class Network(nn.Module):
 
     `length` is T: an MLP sees the steps side by side, a recurrent network one by one (and works at
     any other T too). `sequential` networks need a time axis, (B, T, D), and share their weights over it.
+
+    >>> Network(n_in=1, n_out=1, length=1, hidden=8, depth=0)
+    Traceback (most recent call last):
+    ValueError: depth must be a finite number >= 1, got 0
     """
 
     output: nn.Linear

@@ -17,6 +17,10 @@ class LSTM(Network):
 
     The state is [h, c] of every layer, (B, depth·2·hidden), and starts at 0. `forget_bias` is the
     initial bias of f. Hochreiter and Schmidhuber 1997; Gers, Schmidhuber and Cummins 2000.
+
+    >>> net = LSTM(n_in=3, n_out=2, hidden=8)
+    >>> net(torch.zeros(5, 7, 3)).shape
+    torch.Size([5, 2])
     """
 
     sequential = True

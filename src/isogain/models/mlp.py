@@ -17,6 +17,10 @@ class MLP(Network):
 
     A sequence (B, T, D) is read as one flat vector of T·D features. ∂h_depth/∂h_0 = Π diag(φ') W_l
     is the Jacobian of Pennington, Schoenholz and Ganguli 2017, equation 2.
+
+    >>> net, x = MLP(n_in=3, n_out=2, hidden=8, depth=4), torch.zeros(5, 3)
+    >>> [w.shape for w in (net.kernel, net(x))]
+    [torch.Size([4, 8, 8]), torch.Size([5, 2])]
     """
 
     def __init__(

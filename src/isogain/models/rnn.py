@@ -20,6 +20,10 @@ class RNN(Network):
     unit, from U(±0.01). `input_init` draws U (N, D): `uniform` ±1/√N as torch's RNN, `kaiming` from
     N(0, 2/D), which one-hot inputs need: an orthogonal W only carries the size that U gives them.
     Elman 1990; modReLU and `kaiming` as in Lezcano-Casado and Martínez-Rubio 2019.
+
+    >>> net = RNN(n_in=3, n_out=2, hidden=8)
+    >>> net(torch.zeros(5, 7, 3)).shape
+    torch.Size([5, 2])
     """
 
     sequential = True

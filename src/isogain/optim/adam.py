@@ -13,7 +13,14 @@ from isogain.reg.optimizer_moments import ADAM
 
 
 class Adam(Optim):
-    """Adam (Kingma and Ba 2015); beta1, beta2 in [0, 1)."""
+    """Adam (Kingma and Ba 2015); beta1, beta2 in [0, 1).
+
+    >>> from isogain.models import MLP
+    >>> from isogain.reg import Regularizer
+    >>> optimizer = Adam(lr=0.1, kernel_lr=0.01)(MLP(3, 2), Regularizer())
+    >>> [group["lr"] for group in optimizer.param_groups]
+    [0.1, 0.01]
+    """
 
     second_moment_per_matrix = True
 
@@ -39,6 +46,14 @@ class MatrixAdam(torch.optim.Adam):
 
     Such a step is a multiple of the first moment, so it stays in a tangent space that holds it.
     Bécigneul and Ganea 2019, equation 6.
+
+    The first step of a matrix is lr times its gradient over the root mean square of that.
+
+    >>> w = torch.zeros(1, 2, requires_grad=True)
+    >>> w.grad = torch.tensor([[1.0, 7.0]])
+    >>> MatrixAdam([{"params": [w], "per_matrix": True}], lr=0.5).step()
+    >>> w.detach().round(decimals=4)
+    tensor([[-0.1000, -0.7000]])
     """
 
     moments = ADAM

@@ -22,7 +22,12 @@ from isogain.schedules import FACTORS
 
 
 def kernel_parameters(net: Network) -> Iterator[nn.Parameter]:
-    """What an optimiser has to update to move the kernels: the kernels, or what they are parametrised by."""
+    """What an optimiser has to update to move the kernels: the kernels, or what they are parametrised by.
+
+    >>> from isogain.models import MLP
+    >>> [tuple(w.shape) for w in kernel_parameters(MLP(3, 2, hidden=8, depth=4))]
+    [(4, 8, 8)]
+    """
     for module, name in net.kernels():
         if is_parametrized(module, name):
             yield from parametrization(module, name).parameters()
@@ -35,6 +40,10 @@ def unscaled_before_step(optimizer: torch.optim.Optimizer) -> torch.optim.Optimi
 
     Else torch's fused optimisers do both inside their step, after all that reads or edits gradients. Breaks when
     torch and Lightning stop asking for this attribute.
+
+    >>> optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
+    >>> unscaled_before_step(optimizer) is optimizer
+    True
     """
     setattr(optimizer, "_step_supports_amp_scaling", False)  # noqa: B010 - no attribute of the class
     return optimizer
@@ -48,6 +57,9 @@ class Optim:
 
     A subclass says in `second_moment_per_matrix` whether its optimiser keeps one second moment a matrix in groups
     with `per_matrix`, and in `moments` what the state of an optimiser holds that is not in `reg.optimizer_moments`.
+
+    >>> Optim(0.1, None, None, None, "constant")
+    Optim(lr=0.1, kernel_lr=0.1, gain_lr=0.1, grad_clip=None, schedule=constant)
     """
 
     second_moment_per_matrix: bool = False

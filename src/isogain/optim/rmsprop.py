@@ -9,7 +9,14 @@ from isogain.reg.base import Regularizer
 
 
 class RMSprop(Optim):
-    """RMSprop; `alpha` in [0, 1) averages the squared gradient, `momentum` in [0, 1) is off at 0."""
+    """RMSprop; `alpha` in [0, 1) averages the squared gradient, `momentum` in [0, 1) is off at 0.
+
+    >>> from isogain.models import MLP
+    >>> from isogain.reg import Regularizer
+    >>> optimizer = RMSprop(lr=0.1, kernel_lr=0.01)(MLP(3, 2), Regularizer())
+    >>> [group["lr"] for group in optimizer.param_groups]
+    [0.1, 0.01]
+    """
 
     def __init__(
         self,

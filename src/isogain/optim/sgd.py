@@ -9,7 +9,14 @@ from isogain.reg.base import Regularizer
 
 
 class SGD(Optim):
-    """Stochastic gradient descent with heavy-ball momentum in [0, 1)."""
+    """Stochastic gradient descent with heavy-ball momentum in [0, 1).
+
+    >>> from isogain.models import MLP
+    >>> from isogain.reg import Regularizer
+    >>> optimizer = SGD(lr=0.1, kernel_lr=0.01)(MLP(3, 2), Regularizer())
+    >>> [group["lr"] for group in optimizer.param_groups]
+    [0.1, 0.01]
+    """
 
     def __init__(
         self,

@@ -13,7 +13,11 @@ from isogain.reg.optimizer_moments import Moments
 
 @dataclass(frozen=True)
 class Time:
-    """How far training is: optimiser steps and epochs behind it, and the fraction of it that is over, in [0, 1)."""
+    """How far training is: optimiser steps and epochs behind it, and the fraction of it that is over, in [0, 1).
+
+    >>> Time(step=10).fraction
+    0.0
+    """
 
     step: int = 0
     epoch: float = 0.0
@@ -26,6 +30,9 @@ class Regularizer(nn.Module):
     `time` is set before every training step. `adam` is the second moment that it asks for the kernels: one a matrix
     or one an entry, where the optimiser can keep either (`second_moment_per_matrix`). `adds_penalty_gradient` says
     that `before_step` adds the gradient of `penalty`, in closed form: then the loss is differentiated without it.
+
+    >>> Regularizer().penalty(torch.eye(2)), Regularizer().has_penalty
+    (tensor(0.), False)
     """
 
     sets_size: bool = (

@@ -22,6 +22,13 @@ class Landing(Regularizer):
     section 3.2; for tall matrices Ablin, Vary, Gao and Absil 2024, equation 4.
 
     The field is not the gradient of the loss plus something, so there is no `penalty`.
+
+    >>> w = torch.diag(torch.tensor([3.0, 1.0]))
+    >>> with torch.no_grad():
+    ...     Landing(gain=2.0).make_feasible_(w)
+    >>> w.round(decimals=4)
+    tensor([[2., 0.],
+            [0., 2.]])
     """
 
     sets_size = True

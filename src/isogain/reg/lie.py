@@ -22,6 +22,11 @@ class Lie(Regularizer):
     Torch's own `parametrizations.orthogonal`, for comparison with expRNN and scoRNN; map is exp or
     cayley(A) = (I − A/2)⁻¹(I + A/2). W is computed once a step. Lezcano-Casado and Martínez-Rubio
     2019; Helfrich, Willmott and Ye 2018; Lezcano-Casado 2019 for the base point B.
+
+    >>> layer = nn.Linear(3, 3)
+    >>> Lie(gain=2.0).attach(layer, "weight")
+    >>> torch.allclose(layer.weight.mT @ layer.weight, 4 * torch.eye(3), atol=1e-5)
+    True
     """
 
     sets_size = True

@@ -24,6 +24,9 @@ class Manifold(Regularizer):
     parameter group of its own by ∂L/∂σ = ⟨∂L/∂W, V⟩, that starts at the kernel's size. With Adam,
     `adam="scalar"` keeps one second moment a matrix. The kernel is brought on the manifold once at
     the start.
+
+    >>> Manifold(gain=2.0, adam="scalar").gain_of(torch.eye(2))
+    2.0
     """
 
     def __init__(

@@ -18,6 +18,13 @@ class Oblique(Manifold):
     `strength` the penalty strength · ‖WᵀW/g² − I‖²_F (smaller Gram side, summed over matrices) is
     added to the loss. A tall matrix whose rows have norm g is not g times orthogonal. Absil and
     Gallivan 2006; with the penalty: Sokół and Park 2018, section 3.1.
+
+    >>> w = torch.tensor([[0.6, 0.8], [0.0, 2.0]])
+    >>> with torch.no_grad():
+    ...     Oblique(gain=5.0).make_feasible_(w)
+    >>> w.round(decimals=4)
+    tensor([[3., 4.],
+            [0., 5.]])
     """
 
     sets_size = True

@@ -19,6 +19,14 @@ class Projection(Regularizer):
     of W = QR with a positive diagonal of R, which is orthogonal but not the nearest. With a margin
     the singular values are clipped, by the SVD. The kernel is projected once at the start. Fan and
     Hoffman 1955, theorem 1.
+
+    >>> import torch
+    >>> w = torch.diag(torch.tensor([3.0, 1.0]))
+    >>> with torch.no_grad():
+    ...     Projection(gain=2.0).make_feasible_(w)
+    >>> w.round(decimals=4)
+    tensor([[2., 0.],
+            [0., 2.]])
     """
 
     sets_size = True

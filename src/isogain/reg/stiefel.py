@@ -49,6 +49,13 @@ class Stiefel(Manifold):
     large, corrected by Newton–Schulz where the gap would pass rounding error and every 32 steps;
     `polar`; `qr`; `cayley` V(I − D/2)⁻¹(I + D/2). Edelman, Arias and Smith 1998, equations 2.4 and
     2.53; Absil, Mahony and Sepulchre 2008, sections 4.1 and 8.1; Wen and Yin 2013, equation 7.
+
+    >>> w = torch.diag(torch.tensor([3.0, 1.0]))
+    >>> with torch.no_grad():
+    ...     Stiefel(gain=2.0).make_feasible_(w)
+    >>> w.round(decimals=4)
+    tensor([[2., 0.],
+            [0., 2.]])
     """
 
     sets_size = True

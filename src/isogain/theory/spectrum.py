@@ -39,7 +39,11 @@ def moments(
 def s2_max(
     phi: Phi, q_star: float, sigma_w: float, depth: int, weights: Weights = "orthogonal"
 ) -> float:
-    """The largest s² of the limit law, an edge of the bulk or an atom."""
+    """The largest s² of the limit law, an edge of the bulk or an atom.
+
+    >>> round(s2_max("linear", q_star=1.0, sigma_w=1.1, depth=4), 6)  # 1.1⁸
+    2.143589
+    """
     return math.exp(Spectrum(phi, q_star, sigma_w, depth, weights).log_max())
 
 
