@@ -24,6 +24,7 @@ from diagnostics import CASES, training_step
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from pytorch_lightning import Callback
+from pytorch_lightning.plugins.precision import Precision
 from rounds import clock_for, interleaved
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.parametrize import cached
@@ -56,13 +57,14 @@ def default_callbacks() -> dict[str, Callback]:
 
 def event(callback: Callback, trainer: SimpleNamespace, learner: Learner) -> Callable[[], None]:
     """One measurement."""
+    optimizer = torch.optim.Adam(learner.parameters())  # read where there is a loss scale
 
     def measure() -> None:
         with cached():
             if isinstance(callback, Diagnostic):
                 callback.measure(trainer, learner)
             else:
-                callback.on_before_optimizer_step(trainer, learner)
+                callback.on_before_optimizer_step(trainer, learner, optimizer)
 
     return measure
 
@@ -80,6 +82,7 @@ def compare(
     trainer = SimpleNamespace(
         is_global_zero=True, loggers=[RunRecord(folder)], current_epoch=0, global_step=0
     )
+    trainer.precision_plugin = Precision()  # has no loss scale
     trainer.datamodule = data
     callbacks = default_callbacks()
     for p in net.parameters():
