@@ -35,10 +35,12 @@ from isogain.optim import Adam, kernel_parameters
 from isogain.reg.base import Regularizer, Time
 from isogain.reg.landing import Landing
 from isogain.reg.lie import Lie
+from isogain.reg.mutual_coherence import MutualCoherence
 from isogain.reg.oblique import Oblique
-from isogain.reg.penalty import SRIP, MutualCoherence, Soft
+from isogain.reg.penalty import Soft
 from isogain.reg.projection import Projection
 from isogain.reg.spectral import Spectral
+from isogain.reg.srip import SRIP
 from isogain.reg.stiefel import Stiefel
 
 BATCH, CLASSES, PIXELS = 128, 10, 784

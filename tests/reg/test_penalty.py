@@ -9,7 +9,10 @@ from torch import nn
 
 from isogain.init import orthogonal_
 from isogain.reg.base import Time
-from isogain.reg.penalty import SRIP, DoubleSoft, MutualCoherence, Notebook, Soft
+from isogain.reg.mutual_coherence import MutualCoherence
+from isogain.reg.notebook import Notebook
+from isogain.reg.penalty import DoubleSoft, Soft
+from isogain.reg.srip import SRIP
 
 STRENGTH, GAIN = 0.3, 0.9
 TOWARDS_ORTHOGONAL = [Soft, DoubleSoft, MutualCoherence, SRIP]

@@ -14,8 +14,9 @@ from isogain.reg.base import Regularizer
 from isogain.reg.landing import Landing
 from isogain.reg.lie import Lie
 from isogain.reg.oblique import Oblique
-from isogain.reg.penalty import SRIP, Soft
+from isogain.reg.penalty import Soft
 from isogain.reg.spectral import Spectral
+from isogain.reg.srip import SRIP
 from isogain.reg.stiefel import Stiefel
 from isogain.training.learner import Learner
 

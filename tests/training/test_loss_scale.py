@@ -20,9 +20,10 @@ from isogain.config.errors import Divergence
 from isogain.linalg import orthogonality_gap
 from isogain.optim import SGD, MatrixAdam, kernel_parameters
 from isogain.reg.landing import Landing
-from isogain.reg.penalty import SRIP, Soft
+from isogain.reg.penalty import Soft
 from isogain.reg.projection import Projection
 from isogain.reg.spectral import Spectral
+from isogain.reg.srip import SRIP
 from isogain.reg.stiefel import Stiefel
 
 SCALE = 2.0**16

@@ -11,7 +11,7 @@ from toys import Toy, learner
 from isogain.init import glorot_
 from isogain.init.initialiser import as_initialiser
 from isogain.optim import SGD
-from isogain.reg.penalty import SRIP
+from isogain.reg.srip import SRIP
 from isogain.reg.stiefel import Stiefel
 from isogain.training import summary_tables
 

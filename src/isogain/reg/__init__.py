@@ -4,10 +4,13 @@ from isogain.reg.base import Regularizer, Time
 from isogain.reg.landing import Landing
 from isogain.reg.lie import Lie
 from isogain.reg.manifold import Manifold
+from isogain.reg.mutual_coherence import MutualCoherence
+from isogain.reg.notebook import Notebook
 from isogain.reg.oblique import Oblique
-from isogain.reg.penalty import SRIP, DoubleSoft, MutualCoherence, Notebook, Penalty, Soft
+from isogain.reg.penalty import DoubleSoft, Penalty, Soft
 from isogain.reg.projection import Projection
 from isogain.reg.spectral import Spectral
+from isogain.reg.srip import SRIP
 from isogain.reg.stiefel import Stiefel
 
 __all__ = [

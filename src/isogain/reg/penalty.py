@@ -6,13 +6,13 @@ E = WᵀW/g² − I on the smaller Gram side, m × m; zero iff W is g times orth
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from isogain.config.errors import unwritten
 from isogain.config.ranges import at_least, between, positive
 from isogain.linalg import gram_error, pieces, tall
 from isogain.linalg.half import at_least_single
-from isogain.reg.base import Regularizer, place_of
+from isogain.reg.base import Regularizer
 from isogain.schedules import FACTORS
 
 LARGEST = 1e31  # strength; a float32 overflows at 3e38
@@ -148,128 +148,3 @@ class DoubleSoft(Soft):
 
     def add_gradient_(self, grad: Tensor, x: Tensor, factor: float) -> None:
         super().add_gradient_(grad, x, 2 * factor)
-
-
-class MutualCoherence(Penalty):
-    """max |E_ij|, the largest inner product of two columns and deviation of a norm.
-
-    ∂/∂W = sign(E_ij)/g² (w_j e_iᵀ + w_i e_jᵀ) at the largest entry; a subgradient where several are
-    equal. Not smooth at its minimum. Bansal, Chen and Wang 2018, equation 3.
-
-    >>> round(MutualCoherence(strength=0.1).penalty(2 * torch.eye(3)).item(), 4)
-    0.3
-    """
-
-    def norm(self, x: Tensor) -> Tensor:
-        return gram_error(x, self.gain).abs().amax((-2, -1))
-
-    def add_gradient_(self, grad: Tensor, x: Tensor, factor: float) -> None:
-        error = gram_error(x, self.gain).flatten(1)
-        place = error.abs().argmax(-1, keepdim=True)
-        sign = error.gather(-1, place).sign() * (factor / self.gain**2)
-        each = torch.arange(len(x), device=x.device)
-        i, j = place[:, 0] // x.shape[-1], place[:, 0] % x.shape[-1]
-        grad[each, :, i] += sign * x[each, :, j]
-        grad[each, :, j] += sign * x[each, :, i]
-
-
-class SRIP(Penalty):
-    """‖E‖₂, the spectral norm: the restricted isometry constant over all directions.
-
-    ∂/∂W = 2 sign(λ)/g² W v vᵀ for the eigenvector v of the eigenvalue λ of E that is largest in
-    size, by `iterations` steps of the power method from where the step before left v: matrix-vector
-    products only. Not smooth at its minimum. Bansal, Chen and Wang 2018, equation 5.
-
-    >>> round(SRIP(strength=0.1).penalty(2 * torch.eye(3)).item(), 4)
-    0.3
-    """
-
-    def __init__(
-        self,
-        strength: float = 1e-3,
-        gain: float = 1.0,
-        reduction: Literal["sum", "mean"] = "sum",
-        schedule: Literal["constant", "step", "linear", "cosine"] = "constant",
-        epochs: float | None = None,
-        onset: float = 0,
-        every: int = 1,
-        iterations: int = 2,
-    ) -> None:
-        super().__init__(strength, gain, reduction, schedule, epochs, onset, every)
-        self.iterations = int(at_least("iterations", iterations, 1))
-        self._kernels: list[tuple[nn.Module, str]] = []
-
-    def attach(self, module: nn.Module, name: str) -> None:
-        column = tall(getattr(module, name))[..., :1, :].mT
-        # contiguous: a buffer that DDP sends alone is copied on itself
-        start = torch.randn_like(column, memory_format=torch.contiguous_format)
-        self.register_buffer(f"vector_{len(self._kernels)}", start)
-        self._kernels.append((module, name))
-
-    def norm(self, x: Tensor) -> Tensor:
-        return torch.linalg.eigvalsh(gram_error(x, self.gain)).abs().amax(-1)
-
-    def measured_penalty(self, w: Tensor) -> Tensor:
-        """With |vᵀEv| in place of ‖E‖₂, which it never exceeds: all eigenvalues take the time of many steps."""
-        if not (factor := self._factor(w)):
-            return w.new_zeros(())
-        x, v = tall(at_least_single(w)), at_least_single(self._vectors(w))
-        along = (v * self._error_times(x, v)).sum((-2, -1)) / v.square().sum((-2, -1))
-        return factor * along.abs().sum()
-
-    def _vectors(self, w: Tensor) -> Tensor:
-        return getattr(self, f"vector_{place_of(w, self._kernels)}")
-
-    def _add_gradients_(self, w: Tensor, grad: Tensor, factor: float) -> None:
-        x, v = tall(w), self._vectors(w)
-        for _ in range(self.iterations):
-            product = self._error_times(x, v)
-            size = torch.linalg.vector_norm(product, dim=-2, keepdim=True)
-            v.copy_(torch.where(size > 0, product / size, v))
-        v.div_(torch.linalg.vector_norm(v, dim=-2, keepdim=True))
-        sign = (v.mT @ self._error_times(x, v)).sign()
-        tall(grad).add_((x @ v * sign) @ v.mT, alpha=2 * factor / self.gain**2)
-
-    def _error_times(self, x: Tensor, v: Tensor) -> Tensor:
-        return (x.mT @ (x @ v)).div_(self.gain**2).sub_(v)
-
-
-class Notebook(Penalty):
-    """mean((WWᵀ/g² − 1)²), the scalar 1 where orthogonality has I: Hlav's notebook to the letter.
-
-    Its kernel is the transpose of ours. The minimiser is W = g·1uᵀ with ‖u‖ = 1: of rank one, so it
-    opposes orthogonality; at W = g times orthogonal it is 1 − 1/n. ∂/∂W = 4/(n²g²) (WWᵀ/g² − 1) W.
-    For reproducing those runs only. Hlav 2019, notebook, cell 13.
-
-    At g times an orthogonal matrix it is 1 − 1/n.
-
-    >>> round(Notebook().penalty(torch.eye(3)).item(), 4)
-    0.6667
-    """
-
-    def __init__(
-        self,
-        strength: float = 1.0,
-        gain: float = 1.0,
-        reduction: Literal["sum", "mean"] = "mean",
-        schedule: Literal["constant", "step", "linear", "cosine"] = "constant",
-        epochs: float | None = None,
-        onset: float = 0,
-        every: int = 1,
-    ) -> None:
-        super().__init__(strength, gain, reduction, schedule, epochs, onset, every)
-
-    def norm(self, x: Tensor) -> Tensor:
-        return self._error(x).square().sum((-2, -1))
-
-    def add_gradient_(self, grad: Tensor, x: Tensor, factor: float) -> None:
-        grad.baddbmm_(self._error(x), x, alpha=4 * factor / self.gain**2)
-
-    def _error(self, x: Tensor) -> Tensor:
-        return (x @ x.mT).div_(self.gain**2).sub_(1)
-
-    def _oriented(self, x: Tensor) -> Tensor:
-        return x
-
-    def _entries(self, w: Tensor) -> int:
-        return w.shape[-2] ** 2

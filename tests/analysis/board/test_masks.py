@@ -69,9 +69,9 @@ def test_what_hides_no_secret_is_shown(text):
 
 
 def test_where_one_works_is_no_secret(monkeypatch):
-    monkeypatch.setenv("PWD", "/home/somebody/work")
-    monkeypatch.setenv("OLDPWD", "/home/somebody")
+    monkeypatch.setenv("PWD", "/srv/somebody/work")
+    monkeypatch.setenv("OLDPWD", "/srv/somebody")
     monkeypatch.setenv("DB_PWD", "hunter-two")
-    text = "out=/home/somebody/work/runs PWD=/home/somebody/work"
+    text = "out=/srv/somebody/work/runs PWD=/srv/somebody/work"
     assert masked_text(text) == text and masked_text("at hunter-two") == f"at {MASK}"
     assert masked_text("db_pwd=hunter") == f"db_pwd={MASK}"

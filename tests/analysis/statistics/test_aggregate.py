@@ -19,7 +19,7 @@ def table(**columns):
     n = len(next(iter(columns.values())))
     whole = {"folder": [str(i) for i in range(n)], "status": ["finished"] * n, "seed": range(n)}
     found = pd.DataFrame(whole | columns)
-    found.attrs["said"] = [c for c in columns if c not in ("status", "seed", "acc")]
+    found.attrs["overridden"] = [c for c in columns if c not in ("status", "seed", "acc")]
     return found
 
 

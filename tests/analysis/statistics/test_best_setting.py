@@ -19,7 +19,10 @@ def table(**values):
     found["folder"], found["status"] = found.index.map(str), "finished"
     for name, value in values.items():
         found[name.replace("_", "/")] = [value(*row) for row in rows]
-    found.attrs = {"said": ["reg", "optim.lr", "seed"], "options": ["reg", "optim.lr", "seed"]}
+    found.attrs = {
+        "overridden": ["reg", "optim.lr", "seed"],
+        "options": ["reg", "optim.lr", "seed"],
+    }
     return found
 
 

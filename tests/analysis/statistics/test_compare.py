@@ -41,7 +41,7 @@ def test_holm_by_hand():
 def runs(rows, *, said=("reg", "gain")):
     table = pd.DataFrame(rows, columns=["reg", "gain", "seed", "acc", "status"])
     table["folder"] = [str(i) for i in range(len(table))]
-    table.attrs["said"] = list(said)
+    table.attrs["overridden"] = list(said)
     return table
 
 

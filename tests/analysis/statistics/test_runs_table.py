@@ -18,19 +18,19 @@ def row(table, folder):
 
 def test_a_row_a_run_with_choices_options_and_summary(tmp_path):
     for i, reg in enumerate(["gain", "none"]):
-        said = {"reg": reg, "init.gain": 1 + i / 10, "seed": i}
-        write_run(tmp_path / "sweep" / str(i), said, {"test/acc": 0.9, "steps": 10})
+        overrides = {"reg": reg, "init.gain": 1 + i / 10, "seed": i}
+        write_run(tmp_path / "sweep" / str(i), overrides, {"test/acc": 0.9, "steps": 10})
     table = runs(tmp_path)
     assert len(table) == 2 and table.attrs["skipped"] == {}
-    found = row(table, tmp_path / "sweep" / "1")
-    assert (found["reg"], found["init.gain"], found["seed"], found["model"]) == (
+    actual = row(table, tmp_path / "sweep" / "1")
+    assert (actual["reg"], actual["init.gain"], actual["seed"], actual["model"]) == (
         "none",
         1.1,
         1,
         "mlp",
     )
-    assert (found["status"], found["test/acc"], found["model.hidden"]) == ("finished", 0.9, 8)
-    assert table.attrs["said"] == ["reg", "init.gain", "seed"]
+    assert (actual["status"], actual["test/acc"], actual["model.hidden"]) == ("finished", 0.9, 8)
+    assert table.attrs["overridden"] == ["reg", "init.gain", "seed"]
 
 
 def test_options_are_there_that_differ_or_are_asked_for(tmp_path):
@@ -55,9 +55,9 @@ def test_numbered_folders_come_in_the_order_of_their_numbers(tmp_path):
     assert [f.rpartition("/")[2] for f in runs(tmp_path)["folder"]] == ["1", "9", "10"]
 
 
-def test_a_choice_that_was_not_recorded_is_the_class_or_what_was_said(tmp_path):
-    for i, said in enumerate([{}, {"reg": "soft"}]):
-        (write_run(tmp_path / str(i), said, {}) / "choices.yaml").unlink()
+def test_a_choice_that_was_not_recorded_is_the_class_or_what_was_overridden(tmp_path):
+    for i, overrides in enumerate([{}, {"reg": "soft"}]):
+        (write_run(tmp_path / str(i), overrides, {}) / "choices.yaml").unlink()
     assert runs(tmp_path)["reg"].tolist() == ["Soft", "soft"]
     assert runs(tmp_path)["init"].tolist() == ["orthogonal"] * 2
 
@@ -66,7 +66,7 @@ def test_blocks_are_read_as_the_whole_file_is(tmp_path):
     run = write_run(tmp_path / "0", {}, {})
     text = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(
-        "# said by hand\n" + text.replace("hidden: 8", "hidden: 16 # wide\n")
+        "# written by hand\n" + text.replace("hidden: 8", "hidden: 16 # wide\n")
     )
     assert runs(tmp_path)["model.hidden"].tolist() == [16]
     shared = text.replace("hidden: 8", "hidden: &n 32").replace("seed: 0", "seed: *n")
@@ -87,9 +87,9 @@ BROKEN = {
 def test_a_broken_file_is_a_row_that_names_it(tmp_path, name, text):
     run = write_run(tmp_path / "0", {"seed": 3}, {"test/acc": 0.5})
     (run / name).write_text(text)
-    (found,) = runs(tmp_path).to_dict("records")
-    assert found["status"] == "broken" and found["error"].startswith(name)
-    assert "\n" not in found["error"] and found["seed"] == 3
+    (actual,) = runs(tmp_path).to_dict("records")
+    assert actual["status"] == "broken" and actual["error"].startswith(name)
+    assert "\n" not in actual["error"] and actual["seed"] == 3
 
 
 @pytest.mark.parametrize("text", ["a: 1", "- 1", "_target_: other.main", "model: 3", "just text"])
@@ -130,9 +130,9 @@ def test_a_point_of_a_sweep_without_a_folder_is_pending_in_its_cell(tmp_path):
         ("0", ["reg=gain", "seed=0"]),
         ("1", ["reg=soft", "seed=7", "optim.lr=1e-3", "+trainer.x=null"]),
     )
-    found = row(runs(tmp_path), tmp_path / "1")
-    assert (found["status"], found["reg"], found["seed"]) == ("pending", "soft", 7)
-    assert found["optim.lr"] == 0.001 and found["model.hidden"] == 8  # as in the others
+    actual = row(runs(tmp_path), tmp_path / "1")
+    assert (actual["status"], actual["reg"], actual["seed"]) == ("pending", "soft", 7)
+    assert actual["optim.lr"] == 0.001 and actual["model.hidden"] == 8  # as in the others
 
 
 def test_a_run_that_failed_before_it_had_a_config_is_in_its_cell(tmp_path):
@@ -140,8 +140,8 @@ def test_a_run_that_failed_before_it_had_a_config_is_in_its_cell(tmp_path):
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "summary.json").write_text('{"status": "failed", "error": "no"}')
     ordered(tmp_path, ("0", ["reg=gain"]), ("1", ["reg=hard", "seed=4"]))
-    found = row(runs(tmp_path), tmp_path / "1")
-    assert (found["status"], found["reg"], found["seed"], found["error"]) == (
+    actual = row(runs(tmp_path), tmp_path / "1")
+    assert (actual["status"], actual["reg"], actual["seed"], actual["error"]) == (
         "failed",
         "hard",
         4,

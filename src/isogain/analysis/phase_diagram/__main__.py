@@ -40,22 +40,26 @@ def show(options: argparse.Namespace) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    told = arguments.parser("theory", main, EXAMPLES)
-    told.add_argument(
+    command_line = arguments.parser("theory", main, EXAMPLES)
+    command_line.add_argument(
         "--activation", default="tanh", help="tanh (default), erf, hardtanh, relu or linear"
     )
-    told.add_argument("--q-star", type=float, help="variance of a pre-activation")
-    told.add_argument("--sigma-w", type=float, help="gain: weights have variance σ_w²/N")
-    told.add_argument("--sigma-b", type=float, help="standard deviation of the biases")
-    told.add_argument("--depth", type=int, default=32, help="layers L of the Jacobian, default 32")
-    told.add_argument(
+    command_line.add_argument("--q-star", type=float, help="variance of a pre-activation")
+    command_line.add_argument("--sigma-w", type=float, help="gain: weights have variance σ_w²/N")
+    command_line.add_argument("--sigma-b", type=float, help="standard deviation of the biases")
+    command_line.add_argument(
+        "--depth", type=int, default=32, help="layers L of the Jacobian, default 32"
+    )
+    command_line.add_argument(
         "--depths", type=int, nargs="+", default=[4, 16, 64], help="of the densities drawn"
     )
-    told.add_argument(
+    command_line.add_argument(
         "--weights", default="orthogonal", choices=["orthogonal", "gaussian"], help="drawn"
     )
-    told.add_argument("--out", type=Path, help="folder for phases, density and edge as PNG and SVG")
-    return told
+    command_line.add_argument(
+        "--out", type=Path, help="folder for phases, density and edge as PNG and SVG"
+    )
+    return command_line
 
 
 def point(options: argparse.Namespace) -> tuple[float, float, float]:

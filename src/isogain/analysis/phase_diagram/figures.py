@@ -35,11 +35,11 @@ def edge_data(
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Ensemble -> depths up to `depth`, and s_max at each; the root mean square is "mean"."""
     depths = torch.logspace(0, torch.tensor(depth).log10(), 25).round().unique().double()
-    found = {"mean": (depths, moments(phi, q_star, sigma_w, depths)[0].sqrt())}
+    edges = {"mean": (depths, moments(phi, q_star, sigma_w, depths)[0].sqrt())}
     for weights in ("orthogonal", "gaussian"):
         logs = [Spectrum(phi, q_star, sigma_w, int(d), weights).log_max() / 2 for d in depths]
-        found[weights] = depths, torch.tensor(logs, dtype=torch.float64).exp()
-    return found
+        edges[weights] = depths, torch.tensor(logs, dtype=torch.float64).exp()
+    return edges
 
 
 def phase_figure(phi: Phi, at: tuple[float, float]) -> Any:
@@ -71,8 +71,8 @@ def density_figure(
     data = density_data(phi, q_star, sigma_w, depths, weights)
     for i, (depth, (s, density, atoms)) in enumerate(data.items()):
         colour, style = COLOURS[i % len(COLOURS)], LINE_STYLES[i % len(LINE_STYLES)]
-        told = ", ".join(f"{mass:.2g} at {place:.3g}" for place, mass in atoms.items())
-        label = f"L = {depth}" + (f", atoms {told}" if told else "")
+        masses = ", ".join(f"{mass:.2g} at {place:.3g}" for place, mass in atoms.items())
+        label = f"L = {depth}" + (f", atoms {masses}" if masses else "")
         axes.plot(s.numpy(), density.numpy(), color=colour, ls=style, lw=2, label=label)
         for place in atoms:
             axes.plot([place], [0], "^", color=colour, ms=10, clip_on=False, zorder=3)

@@ -27,10 +27,10 @@ class Figures(NamedTuple):
     left_out: dict[str, str]
 
 
-def draw(found: Study) -> Figures:
+def draw(study: Study) -> Figures:
     """Every figure that the runs have the numbers for."""
     drawn, left_out = {}, {}
-    for title, figure in figures(found):
+    for title, figure in figures(study):
         try:
             drawn[title] = figure()
         except (KeyError, ValueError) as error:
@@ -38,7 +38,7 @@ def draw(found: Study) -> Figures:
     return Figures(drawn, left_out)
 
 
-def html(found: Study, shown: Figures) -> str:
+def html(study: Study, shown: Figures) -> str:
     """The page. It has no script, and its policy lets a browser fetch nothing."""
     environment = Environment(
         loader=PackageLoader("isogain.analysis.report", "."),
@@ -47,18 +47,18 @@ def html(found: Study, shown: Figures) -> str:
     )
     tables = [
         (printable(part.title), list(map(printable, part.lines)), _table(part.table))
-        for part in parts(found)
+        for part in parts(study)
     ]
     return environment.get_template("page.html").render(
-        heading=printable(", ".join(a.metric for a in found.answers) or "no result yet"),
+        heading=printable(", ".join(a.metric for a in study.answers) or "no result yet"),
         parts=tables,
         figures={title: inlined(figure) for title, figure in shown.drawn.items()},
         left_out=shown.left_out,
     )
 
 
-def figures(found: Study) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Every figure that the columns of the table allow; drawing one may still find that nothing was measured."""
+def figures(study: Study) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Every figure that the columns of the table allow; drawing one may still fail, where nothing was measured."""
     from isogain.analysis.plots import (
         bands,
         depth_gain,
@@ -70,11 +70,11 @@ def figures(found: Study) -> Iterator[tuple[str, Callable[[], Any]]]:
         means,
     )
 
-    table, by, against = found.counted, tuple(found.by), tuple(found.against)
-    for answer in found.answers:
+    table, by, against = study.counted, tuple(study.by), tuple(study.against)
+    for answer in study.answers:
         yield answer.metric, partial(means.means, table, by, against, answer.metric)
     yield "Learning curves", lambda: learning.learning(table, by + against)
-    metric = found.answers[0].metric if found.answers else "test/acc"
+    metric = study.answers[0].metric if study.answers else "test/acc"
     if DEPTH_GAIN <= _varied(table):
         methods = [key for key in by if key not in DEPTH_GAIN]
         for levels, runs in grouped(table, methods):
@@ -90,19 +90,19 @@ def figures(found: Study) -> Iterator[tuple[str, Callable[[], Any]]]:
         "The same as a heat map": heatmap.heatmap,
         "Gradients by layer or time step": gradients.gradients,
     }.items():
-        yield title, partial(_pooled, figure, found)
+        yield title, partial(_pooled, figure, study)
     if any(str(name).startswith("fisher_") for name in table):
         yield "Curvature", lambda: fisher.fisher(table, by)
 
 
-def _pooled(figure: Callable[..., Any], found: Study) -> Any:
+def _pooled(figure: Callable[..., Any], study: Study) -> Any:
     """A panel a method, or one under each condition where a method's runs differ in size."""
     try:
-        return figure(found.counted, tuple(found.by))
+        return figure(study.counted, tuple(study.by))
     except ValueError:
-        if not found.against:
+        if not study.against:
             raise
-        return figure(found.counted, (*found.by, *found.against))
+        return figure(study.counted, (*study.by, *study.against))
 
 
 def inlined(figure: Any) -> str:

@@ -16,7 +16,7 @@ from isogain.config.terminal import defused
 from isogain.record.run_status import Status
 
 SYMBOLS = {"±": r"$\pm$", "−": "$-$", "–": "--", "…": r"\ldots{}", "�": "?"}
-SAID = 4  # options of a run that went wrong: its folder has them all
+SHOWN_OPTIONS = 4  # of a run that went wrong: its folder has them all
 WIDE = 6  # conditions, from which on a cell gets a row of its own
 MEAN = "mean over n seeds ± half the width of its 95 % interval (t)"
 TESTS = (
@@ -33,27 +33,27 @@ class Part(NamedTuple):
     table: pd.DataFrame
 
 
-def parts(found: Study, told: int | None = None) -> list[Part]:
-    """What every format shows, in order; of runs that went wrong and of comparisons at most `told`."""
-    shown = [Part("Runs", [*found.notes, _compared(found)], wrong(found.table, told))]
-    for answer in found.answers:
-        table = cells(found, answer)
-        lines = [MEAN, answer.best, *_rest(table, told)]
-        shown.append(Part(answer.metric, lines, table[:told]))
+def parts(study: Study, limit: int | None = None) -> list[Part]:
+    """What every format shows, in order; of runs that went wrong and of comparisons at most `limit`."""
+    shown = [Part("Runs", [*study.notes, _compared(study)], wrong(study.table, limit))]
+    for answer in study.answers:
+        table = cells(study, answer)
+        lines = [MEAN, answer.best, *_rest(table, limit)]
+        shown.append(Part(answer.metric, lines, table[:limit]))
         if len(answer.pairs):
-            shown.append(_pairs(answer, told))
-    if skipped := found.table.attrs.get("skipped"):
+            shown.append(_pairs(answer, limit))
+    if skipped := study.table.attrs.get("skipped"):
         table = pd.DataFrame({"folder": list(skipped), "why": list(skipped.values())})
-        shown.append(Part("Not read", [f"{len(skipped)} in all"], table[:told]))
+        shown.append(Part("Not read", [f"{len(skipped)} in all"], table[:limit]))
     return shown
 
 
-def _compared(found: Study) -> str:
-    under = f", under each {', '.join(found.against)}" if found.against else ""
-    return f"compared: {', '.join(found.by) or 'nothing'}{under}"
+def _compared(study: Study) -> str:
+    under = f", under each {', '.join(study.against)}" if study.against else ""
+    return f"compared: {', '.join(study.by) or 'nothing'}{under}"
 
 
-def _pairs(answer: Answer, told: int | None) -> Part:
+def _pairs(answer: Answer, limit: int | None) -> Part:
     title = f"{answer.metric}, two by two on the same seeds"
     if (answer.pairs["n"] < 2).all():
         return Part(title, ["nothing to compare: no two have two seeds in common"], pd.DataFrame())
@@ -62,40 +62,40 @@ def _pairs(answer: Answer, told: int | None) -> Part:
     same = (
         [f"{equal} of the comparisons differ by the same at every seed: no t test"] if equal else []
     )
-    lines = [TESTS.format(int(tested.sum())), *same, *_rest(answer.pairs, told)]
-    return Part(title, lines, pairs(answer)[:told])
+    lines = [TESTS.format(int(tested.sum())), *same, *_rest(answer.pairs, limit)]
+    return Part(title, lines, pairs(answer)[:limit])
 
 
-def _rest(table: pd.DataFrame, told: int | None) -> list[str]:
-    rest = len(table) - told if told is not None else 0
-    return [f"the first {told}, {rest} more with --out"] if rest > 0 else []
+def _rest(table: pd.DataFrame, limit: int | None) -> list[str]:
+    rest = len(table) - limit if limit is not None else 0
+    return [f"the first {limit}, {rest} more with --out"] if rest > 0 else []
 
 
-def wrong(table: pd.DataFrame, told: int | None = None) -> pd.DataFrame:
-    """The runs that are no result, each with what it was told and its reason."""
-    said = [*varied(table)[:SAID], "seed"]
+def wrong(table: pd.DataFrame, limit: int | None = None) -> pd.DataFrame:
+    """The runs that are no result, each with its options and its reason."""
+    options = [*varied(table)[:SHOWN_OPTIONS], "seed"]
     counted = [s for s in Status if s is Status.FINISHED or s.goes_on]
-    bad = table[~table["status"].isin(counted)][["folder", *said, "status", "error"]]
-    bad[said] = bad[said].map(plain)
-    if told is None or len(bad) <= told:
+    bad = table[~table["status"].isin(counted)][["folder", *options, "status", "error"]]
+    bad[options] = bad[options].map(plain)
+    if limit is None or len(bad) <= limit:
         return bad
-    rest = dict.fromkeys(bad, "") | {"folder": f"and {len(bad) - told} more"}
-    return pd.concat([bad[:told], pd.DataFrame([rest])])
+    rest = dict.fromkeys(bad, "") | {"folder": f"and {len(bad) - limit} more"}
+    return pd.concat([bad[:limit], pd.DataFrame([rest])])
 
 
-def cells(found: Study, answer: Answer) -> pd.DataFrame:
+def cells(study: Study, answer: Answer) -> pd.DataFrame:
     """A row a method and a column a condition, or a row a cell where that gets too wide."""
     table = answer.cells
-    names = [label(found.against, row) for row in table[found.against].itertuples(index=False)]
-    if not found.against or found.tune or len(set(names)) > WIDE:
-        return _long(table, [*found.by, *found.against, *found.tune])
+    names = [label(study.against, row) for row in table[study.against].itertuples(index=False)]
+    if not study.against or study.tune or len(set(names)) > WIDE:
+        return _long(table, [*study.by, *study.against, *study.tune])
     text = [f"{estimate(row)} ({_runs(row)})" for _, row in table.iterrows()]
-    heads = [f"{', '.join(found.against)} = {n}" if len(found.against) == 1 else n for n in names]
-    wide = table[found.by].map(plain).assign(head=heads, text=text)
+    heads = [f"{', '.join(study.against)} = {n}" if len(study.against) == 1 else n for n in names]
+    wide = table[study.by].map(plain).assign(head=heads, text=text)
     order = list(dict.fromkeys(heads))
-    rows = list(wide[found.by].drop_duplicates().itertuples(index=False, name=None))
-    wide = wide.set_index([*found.by, "head"])["text"].unstack("head").fillna("no run")
-    wide = wide.reindex(rows if len(found.by) > 1 else [row[0] for row in rows])[order]
+    rows = list(wide[study.by].drop_duplicates().itertuples(index=False, name=None))
+    wide = wide.set_index([*study.by, "head"])["text"].unstack("head").fillna("no run")
+    wide = wide.reindex(rows if len(study.by) > 1 else [row[0] for row in rows])[order]
     return wide.reset_index().rename_axis(columns=None)
 
 
@@ -152,14 +152,14 @@ def printable(value: object) -> str:
     return terminal.printable("–" if value is None or value != value else value)
 
 
-def markdown(found: Study, told: int | None = None) -> str:
-    """Headings, lists and pipe tables; the longest cut to `told` rows."""
-    return "\n".join(_sections(parts(found, told), "## {}", "- {}", _pipes, _marked))
+def markdown(study: Study, limit: int | None = None) -> str:
+    """Headings, lists and pipe tables; the longest cut to `limit` rows."""
+    return "\n".join(_sections(parts(study, limit), "## {}", "- {}", _pipes, _marked))
 
 
-def latex(found: Study) -> str:
+def latex(study: Study) -> str:
     """Tables with booktabs' rules, to be \\input."""
-    text = "\n".join(_sections(parts(found), "% {}", "% {}", _booktabs, printable))
+    text = "\n".join(_sections(parts(study), "% {}", "% {}", _booktabs, printable))
     return text.translate(str.maketrans(SYMBOLS))  # LaTeX's own: no package for Unicode is needed
 
 
@@ -190,12 +190,12 @@ def _booktabs(table: pd.DataFrame) -> str:
     return re.sub(r"^\[", "{[}", rows, flags=re.MULTILINE)  # after a row's end it begins an option
 
 
-def write_csv(found: Study, folder: Path) -> list[Path]:
+def write_csv(study: Study, folder: Path) -> list[Path]:
     """runs.csv, cells.csv and pairs.csv, every digit kept."""
     kinds = {
-        "runs": found.table,
-        "cells": _stacked({a.metric: a.cells for a in found.answers}),
-        "pairs": _stacked({a.metric: a.pairs for a in found.answers}),
+        "runs": study.table,
+        "cells": _stacked({a.metric: a.cells for a in study.answers}),
+        "pairs": _stacked({a.metric: a.pairs for a in study.answers}),
     }
     for name, table in kinds.items():
         (folder / f"{name}.csv").write_text(csv(table), encoding="utf-8")

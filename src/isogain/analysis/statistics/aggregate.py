@@ -86,9 +86,9 @@ def check(table: pd.DataFrame, columns: Sequence[str]) -> None:
 
 def varied(table: pd.DataFrame) -> list[str]:
     """The options, but the seed, in which runs differ and which a command line set, or that depend on none."""
-    said = [k for k in table.attrs.get("said", []) if k != "seed" and k in table]
-    groups = [k for k in GROUPS if k in table and k not in said]
-    return [k for k in [*said, *groups] if table[k].nunique(dropna=False) > 1]
+    overridden = [k for k in table.attrs.get("overridden", []) if k != "seed" and k in table]
+    groups = [k for k in GROUPS if k in table and k not in overridden]
+    return [k for k in [*overridden, *groups] if table[k].nunique(dropna=False) > 1]
 
 
 def mixed(table: pd.DataFrame, by: Sequence[str]) -> list[str]:
@@ -146,7 +146,7 @@ def label(by: Sequence[str], levels: Sequence[object]) -> str:
 
 
 def plain(level: object) -> str:
-    """A level as it was said: 16 rather than 16.0, which a column with gaps makes of it."""
+    """A level as a user writes it: 16 rather than 16.0, which a column with gaps makes of it."""
     if level is None or level != level:
         return "–"
     whole = isinstance(level, float) and level.is_integer() and abs(level) < 1e15

@@ -36,7 +36,7 @@ def tuned(table: pd.DataFrame, by: Sequence[str], tune: Sequence[str], select: s
     for _, cell in grouped(table, by):
         levels = _best(aggregated(cell, tune, select), better(select))
         kept.append(cell if levels is None else cell[_agree(cell, tune, levels)])
-        chosen.append([_told(cell, key, levels) for key in tune])
+        chosen.append([_setting(cell, key, levels) for key in tune])
     runs = pd.concat(kept).sort_index().drop(columns=list(tune))
     runs.attrs = table.attrs
     return Tuned(runs, pd.DataFrame(chosen, columns=list(tune)))
@@ -63,7 +63,7 @@ def _agree(cell: pd.DataFrame, tune: Sequence[str], levels: pd.Series) -> pd.Ser
     return pd.concat(same, axis=1).all(axis=1)
 
 
-def _told(cell: pd.DataFrame, key: str, levels: pd.Series | None) -> str:
+def _setting(cell: pd.DataFrame, key: str, levels: pd.Series | None) -> str:
     """The value, and whether it is the last one tried on its side: a better one may lie beyond it."""
     if levels is None:
         return "all"

@@ -51,10 +51,10 @@ def compared(
             names = {"first": label(by, first), "second": label(by, second)}
             row = dict(zip(against, condition, strict=True)) | names
             rows.append(row | paired(difference) | {"unpaired": asked - len(difference)})
-    found = pd.DataFrame(rows)
-    if len(found):
-        found["p_holm"] = holm(found["p"].to_numpy())
-    return found
+    comparisons = pd.DataFrame(rows)
+    if len(comparisons):
+        comparisons["p_holm"] = holm(comparisons["p"].to_numpy())
+    return comparisons
 
 
 def _two_by_two(
@@ -107,8 +107,13 @@ def paired(difference: np.ndarray) -> dict[str, float]:
     """
     if len(difference):
         difference = with_ties(difference, ROUNDING * abs(difference).max())
-    found = spread(difference)
-    row = {"n": found["n"], "difference": found["mean"], "low": found["low"], "high": found["high"]}
+    moments = spread(difference)
+    row = {
+        "n": moments["n"],
+        "difference": moments["mean"],
+        "low": moments["low"],
+        "high": moments["high"],
+    }
     tests = {"d_z": np.nan, "p": np.nan, "p_wilcoxon": np.nan}
     if len(difference) < 2:
         return row | tests
@@ -116,7 +121,7 @@ def paired(difference: np.ndarray) -> dict[str, float]:
         return row | {"d_z": 0.0, "p": 1.0, "p_wilcoxon": 1.0}
     tests["p_wilcoxon"] = float(stats.wilcoxon(difference).pvalue)
     if np.ptp(difference):
-        tests["d_z"] = found["mean"] / found["std"]
+        tests["d_z"] = moments["mean"] / moments["std"]
         tests["p"] = float(stats.ttest_1samp(difference, 0).pvalue)
     return row | tests
 

@@ -17,21 +17,21 @@ def curves(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
 
     `attrs["skipped"]`: folder -> why it has none, or not all. Raises KeyError where no run has them.
     """
-    found: list[pd.DataFrame] = []
+    per_run: list[pd.DataFrame] = []
     skipped: dict[str, str] = {}
     columns: set[str] = set()
     for folder in table["folder"]:
         try:
             rows, unreadable = _rows(folder, metrics, columns)
-            found.append(rows)
+            per_run.append(rows)
             if unreadable:
                 skipped[folder] = f"metrics.csv: {unreadable:,} of its lines cannot be read"
         except (FileNotFoundError, Damaged) as error:
             skipped[folder] = f"metrics.csv: {getattr(error, 'reason', None) or error.strerror}"
-    if not any(len(rows) for rows in found):
+    if not any(len(rows) for rows in per_run):
         bad = [name for name in metrics if name not in columns] or metrics
         raise KeyError(f"{', '.join(bad)}: not in any metrics.csv; {nearest(bad[0], columns)}")
-    together = pd.concat([rows for rows in found if len(rows)], ignore_index=True)
+    together = pd.concat([rows for rows in per_run if len(rows)], ignore_index=True)
     together = together.sort_values(["folder", "step"], kind="stable", ignore_index=True)
     together.attrs["skipped"] = skipped
     return together
@@ -40,23 +40,23 @@ def curves(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
 def _rows(folder: str, metrics: Sequence[str], columns: set[str]) -> tuple[pd.DataFrame, int]:
     """Of one run, and how many lines were passed over."""
     names = list(dict.fromkeys(metrics))
-    found = _read(Path(folder), lambda name: name in names)
-    columns |= set(found.known)
-    if absent := [name for name in names if name not in found.known]:
+    table = _read(Path(folder), lambda name: name in names)
+    columns |= set(table.known)
+    if absent := [name for name in names if name not in table.known]:
         raise Damaged(Path(folder) / metrics_rows.NAME, f"has no {', '.join(absent)}")
-    at = [found.columns.index(name) for name in names]
-    whole = found.logged[:, at].all(axis=1)
-    rows = pd.DataFrame(found.values[whole][:, at], columns=names)
-    rows.insert(0, "step", found.steps[whole].astype(int))
+    at = [table.columns.index(name) for name in names]
+    whole = table.logged[:, at].all(axis=1)
+    rows = pd.DataFrame(table.values[whole][:, at], columns=names)
+    rows.insert(0, "step", table.steps[whole].astype(int))
     rows.insert(0, "folder", folder)
-    return rows, found.unreadable
+    return rows, table.unreadable
 
 
 def read_metrics(folder: Path, wanted: Callable[[str], bool]) -> pd.DataFrame:
     """`step` and the columns that are wanted, NaN where nothing was logged; raises FileNotFoundError and Damaged."""
-    found = _read(folder, wanted)
-    rows = pd.DataFrame(found.values, columns=found.columns)
-    rows.insert(0, "step", found.steps)
+    table = _read(folder, wanted)
+    rows = pd.DataFrame(table.values, columns=table.columns)
+    rows.insert(0, "step", table.steps)
     return rows.sort_values("step", kind="stable")
 
 

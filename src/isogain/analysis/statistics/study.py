@@ -68,15 +68,15 @@ def study(
         _check_numbers(table, name)
     if select and select.startswith("test/"):
         raise ValueError(f"--select {select}: what the test set chooses looks better than it is")
-    told, counted, choices = notes(table, [*by, *against, *tune]), table, pd.DataFrame()
+    sentences, counted, choices = notes(table, [*by, *against, *tune]), table, pd.DataFrame()
     if not metrics:
-        told.append(f"no run has a result yet: none of {', '.join(METRICS)}")
+        sentences.append(f"no run has a result yet: none of {', '.join(METRICS)}")
     elif tune:
         chooser = select or _selector(table, metrics[0])
         if chooser not in table:
             raise ValueError(f"--tune: {_no_chooser(chooser, metrics[0])}")
         counted, choices = tuned(table, [*by, *against], tune, chooser)
-        told += [*_chosen(choices, chooser), *_without_choice(table, tune)]
+        sentences += [*_chosen(choices, chooser), *_without_choice(table, tune)]
     answers = []
     for metric in metrics:
         cells = aggregated(counted, [*by, *against], metric)
@@ -85,7 +85,7 @@ def study(
         for i, key in enumerate(choices, len(by) + len(against)):
             cells.insert(i, key, choices[key])
         answers.append(Answer(metric, cells, pairs, chosen))
-    return Study(table, list(by), list(against), answers, told, counted, list(choices))
+    return Study(table, list(by), list(against), answers, sentences, counted, list(choices))
 
 
 def _without_choice(table: pd.DataFrame, tune: Sequence[str]) -> list[str]:
@@ -102,28 +102,30 @@ def _chosen(choices: pd.DataFrame, select: str) -> list[str]:
     """How options were chosen; `select` itself was then the best of several and looks better than it is."""
     how = "largest" if better(select) > 0 else "least"
     keys = ", ".join(choices)
-    told = (
+    rule = (
         f"a cell has the {keys} with the {how} mean {select}, of those at which most seeds have one"
     )
     if not (nothing := int((choices == "all").all(axis=1).sum())):
-        return [told]
-    return [told, f"in {nothing} of {len(choices)} cells none has: they are means over all {keys}"]
+        return [rule]
+    return [rule, f"in {nothing} of {len(choices)} cells none has: they are means over all {keys}"]
 
 
 def notes(table: pd.DataFrame, by: Sequence[str]) -> list[str]:
-    """How many runs there are and what became of them, and what a cell mixes."""
+    """How many runs there are and how they ended, and what a cell mixes."""
     counts = table["status"].value_counts()
-    told = [f"{len(table)} runs: " + ", ".join(f"{n} {status}" for status, n in counts.items())]
+    sentences = [
+        f"{len(table)} runs: " + ", ".join(f"{n} {status}" for status, n in counts.items())
+    ]
     if within := mixed(table, by):
         levels = ", ".join(f"{k} ({table[k].nunique(dropna=False)} values)" for k in within)
-        told.append(f"a cell is a mean over {levels} too")
+        sentences.append(f"a cell is a mean over {levels} too")
     options = [k for k in table.attrs.get("options", []) if k in table and k != "seed"]
     again = table.assign(seed=seeds(table)).duplicated(["seed", *options])
     if again.any():
-        told.append(
+        sentences.append(
             f"{again.sum()} of the runs repeat another's options and seed: a seed counts once"
         )
-    return told
+    return sentences
 
 
 def _check_numbers(table: pd.DataFrame, metric: str) -> None:
@@ -151,12 +153,12 @@ def _best(table: pd.DataFrame, cells: pd.DataFrame, by: list[str], metric: str, 
     if select not in table:
         return f"no best: {_no_chooser(select, metric)}"
     judged = aggregated(table, by, select)
-    found = best(judged, sign)
-    if found is None:
+    winner = best(judged, sign)
+    if winner is None:
         return f"no best: no run finished with {select}"
-    row = cells.loc[found.name]
-    name = label(by, [found[key] for key in by]) if len(by) > 1 else f"{by[0]}={found[by[0]]}"
-    ties = int(are_equal(judged["mean"], found["mean"]).sum()) - 1
+    row = cells.loc[winner.name]
+    name = label(by, [winner[key] for key in by]) if len(by) > 1 else f"{by[0]}={winner[by[0]]}"
+    ties = int(are_equal(judged["mean"], winner["mean"]).sum()) - 1
     name += f" (and {ties} with the same mean)" if ties else ""
     how = f"{'largest' if sign > 0 else 'least'} mean {select}"
     trouble = f"; {row['others']}" if row["others"] else ""

@@ -22,8 +22,8 @@ def report(sweep: Sweep, commands: Sequence[str], every: bool = False) -> str:
     order = list(WORDS)
     shown.sort(key=lambda run: order.index(run.status))  # stable: by folder within a state
     lines += [f"  {line}" for line in columns(_rows(shown))]
-    told = [f"{run.name}/{problem}" for run in sweep.runs for problem in run.record.problems]
-    lines += [f"  note: {problem}" for problem in [*told, *sweep.problems]]
+    notes = [f"{run.name}/{problem}" for run in sweep.runs for problem in run.record.problems]
+    lines += [f"  note: {problem}" for problem in [*notes, *sweep.problems]]
     if commands:
         lines += ["  to run again exactly what is missing:", *(f"    {c}" for c in commands)]
     return "\n".join(map(printable, lines))
@@ -116,7 +116,7 @@ def _limits(path: Path) -> dict[str, int]:
     """trainer.max_steps and max_epochs; a pattern, for YAML takes ten milliseconds a file."""
     try:
         return {name: int(value) for name, value in LIMIT.findall(bounded.text(path))}
-    except (FileNotFoundError, ValueError):  # told where the run is described
+    except (FileNotFoundError, ValueError):  # reported where the run is described
         return {}
 
 

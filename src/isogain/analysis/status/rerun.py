@@ -22,7 +22,7 @@ REPLACED = re.compile(
 
 
 def commands(sweep: Sweep, diverged: bool = False) -> list[str]:
-    """Lines for a shell; none where nothing is missing. What cannot be told goes to the sweep's problems.
+    """Lines for a shell; none where nothing is missing. What is not known goes to the sweep's problems.
 
     A sweep is one command, and goes where it went before; runs outside of one are a command each.
     """
@@ -79,15 +79,17 @@ def points(sweep: Sweep, runs: list[Run]) -> list[list[str]]:
 
 
 def _of_sweep(sweep: Sweep, diverged: bool) -> str:
-    said = sweep.plan.command or [OURS]
-    script = said[0] if _is_ours(said[0]) else OURS
+    words_given = sweep.plan.command or [OURS]
+    script = words_given[0] if _is_ours(words_given[0]) else OURS
     kept = [
-        word for word in said[1:] if word not in ("-m", "--multirun") and not REPLACED.match(word)
+        word
+        for word in words_given[1:]
+        if word not in ("-m", "--multirun") and not REPLACED.match(word)
     ]
     words = ["python", script, "-m", *kept, f"out={quoted(str(sweep.path))}"]
     if sweep.plan.by.get("sweeper") == "optuna":  # the study itself knows which trials it lacks
         return shell.command(
-            *words, *(w for w in said if w.startswith("hydra") and REPLACED.match(w))
+            *words, *(w for w in words_given if w.startswith("hydra") and REPLACED.match(w))
         )
     words.append("hydra/sweeper=missing")
     return shell.command(*words, *(["hydra.sweeper.diverged=true"] if diverged else []))

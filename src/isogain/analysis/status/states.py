@@ -62,7 +62,7 @@ def _fate(start: dict[str, Any], queue: dict[str, str] | None) -> processes.Stat
 def _loss(last: dict[str, Any]) -> str:
     if last["event"] == "preempted":
         return f"stopped by {last.get('signal')} at step {last.get('step')}, and nothing will start it again"
-    return "its process or job is gone, and it never said that it ended"
+    return "its process or job is gone, and it recorded no end"
 
 
 def _silence(record: Record) -> str:

@@ -66,19 +66,19 @@ def find(folder: Path) -> list[Sweep]:
 
     Folders that hold no run at all are among the problems of the last.
     """
-    found = folder_walk.find([folder])
-    begun = {*found.folders, *found.again}
-    sweeps = {path: _planned(path, plan, found, begun) for path, plan in found.plans.items()}
+    listing = folder_walk.find([folder])
+    begun = {*listing.folders, *listing.again}
+    sweeps = {path: _planned(path, plan, listing, begun) for path, plan in listing.plans.items()}
     loose = sweeps.get(folder) or Sweep(folder)
     listed = {sweep.path / run.name for sweep in sweeps.values() for run in sweep.runs}
-    for path in found.folders:
+    for path in listing.folders:
         if path not in listed:
             sweep = _owner(path, folder, sweeps) or loose
             name = os.path.relpath(path, sweep.path)
             sweep.runs.append(Run(name, read(path)))
             if sweep.plan is not None:
                 sweep.problems.append(f"{name}: a run that {sweep_points.NAME} does not list")
-    reasons = found.skipped | {str(path): "holds no run" for path in found.empty}
+    reasons = listing.skipped | {str(path): "holds no run" for path in listing.empty}
     for path, why in reasons.items():
         if os.path.basename(path) != sweep_points.NAME and Path(path) not in listed:
             sweep = _owner(Path(path), folder, sweeps) or loose
@@ -88,13 +88,15 @@ def find(folder: Path) -> list[Sweep]:
     return list(sweeps.values())
 
 
-def _planned(path: Path, plan: Plan | None, found: folder_walk.Listing, begun: set[Path]) -> Sweep:
+def _planned(
+    path: Path, plan: Plan | None, listing: folder_walk.Listing, begun: set[Path]
+) -> Sweep:
     """The sweep in a folder with sweep.json; of one that cannot be read, the runs that are there come later."""
     sweep = Sweep(path, plan)
     if plan is None:
-        why = found.skipped.get(str(path / sweep_points.NAME), "")
+        why = listing.skipped.get(str(path / sweep_points.NAME), "")
         reason = why.removeprefix(folder_walk.UNCOUNTED)
-        sweep.problems.append(f"{sweep_points.NAME}: {reason}; told are those that left a folder")
+        sweep.problems.append(f"{sweep_points.NAME}: {reason}; listed are those that left a folder")
         return sweep
     sweep.problems += plan.problems
     for name, overrides in plan.points.items():
