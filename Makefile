@@ -22,7 +22,8 @@ train: $(READY) ## train one network: make train ARGS="model=lstm reg=none"
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-PYTEST := $(VENV)/bin/python -m pytest --numprocesses auto --dist worksteal
+# a thread a worker: two cores with two workers of two threads each take half as long again
+PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses auto --dist worksteal
 
 test: $(READY) ## the quick suite, at most five minutes on two cores
 	@$(PYTEST) -m "not slow"
