@@ -42,7 +42,7 @@ def gaps(reg: Regularizer, n: int, dtype: torch.dtype, steps: int, lr: float) ->
     reg.attach(module, "w")
     optimizer = MatrixAdam([{"params": [module.w]}, {"params": reg.scales()}], lr=lr, fused=True)
     reg.bind(optimizer)
-    found = []
+    measured = []
     for step in range(steps):
         reg.time = Time(step)
         module.w.grad = torch.randn_like(module.w)
@@ -51,8 +51,8 @@ def gaps(reg: Regularizer, n: int, dtype: torch.dtype, steps: int, lr: float) ->
             optimizer.step()
             reg.after_step(module.w, optimizer.state[module.w])
             if (step + 1) % EVERY == 0:
-                found.append(_gap(reg, module.w))
-    return found
+                measured.append(_gap(reg, module.w))
+    return measured
 
 
 def _gap(reg: Regularizer, w: torch.Tensor) -> float:
@@ -74,13 +74,19 @@ def main() -> None:
     precisions = ["float32", "float64"]
     parser.add_argument("--precision", nargs="*", default=precisions, choices=precisions)
     options = parser.parse_args()
+    if options.steps < EVERY:
+        parser.error(
+            f"--steps must be at least {EVERY}, got {options.steps}: a gap is measured every so many"
+        )
     print(f"| {options.steps} steps | n | precision | worst gap | last gap |")
     print("|---|---|---|---|---|", flush=True)
     names = [m for m in METHODS if not options.only or any(o in m for o in options.only)]
     for n, name, precision in product(options.sizes, names, options.precision):
         reg = METHODS[name](gain=options.gain)
-        found = gaps(reg, n, getattr(torch, precision), options.steps, options.lr)
-        print(f"| {name} | {n} | {precision} | {max(found):.1e} | {found[-1]:.1e} |", flush=True)
+        measured = gaps(reg, n, getattr(torch, precision), options.steps, options.lr)
+        print(
+            f"| {name} | {n} | {precision} | {max(measured):.1e} | {measured[-1]:.1e} |", flush=True
+        )
 
 
 if __name__ == "__main__":
