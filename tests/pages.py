@@ -2,9 +2,13 @@
 
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), ROOT / "results" / "README.md"]
@@ -49,6 +53,24 @@ def blocks(page: Path) -> Iterator[Block]:
             language, kept = None, []
         elif language is not None:
             kept.append(line.removeprefix(INDENT) if language == INDENT else line)
+
+
+def run(block: Block, patch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The names that a block of Python defines; one that shows a file of src/ can be imported while the patch lasts."""
+    file = re.match(r"# src/(.+)\.py\n", block.text)
+    module = ModuleType(file[1].replace("/", ".") if file else "example")
+    exec(block.text, module.__dict__)
+    if file:
+        room, _, leaf = module.__name__.rpartition(".")
+        patch.setitem(sys.modules, module.__name__, module)
+        patch.setattr(sys.modules[room], leaf, module, raising=False)
+    return module.__dict__
+
+
+def shown_configs(page: Path) -> dict[str, str]:
+    """The files of conf/ that a page has a reader write: `reg/coherence` -> YAML."""
+    files = (re.match(r"# conf/(.+)\.yaml\n", block.text) for block in blocks(page))
+    return {file[1]: file.string for file in files if file}
 
 
 def prose(page: Path) -> str:

@@ -2,12 +2,10 @@
 
 import re
 import shlex
-import sys
 from collections.abc import Iterator
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from types import ModuleType
 
 import pages
 import pytest
@@ -23,6 +21,7 @@ from isogain.launch.grid_check import Composed
 from isogain.training.preflight import rehearse
 
 REMARK = re.compile(r"\s{2,}|;|`")  # ends a command in a comment
+EXTENDING = ROOT / "docs/extending.md"
 COMMENTS = [
     Command(str(path.relative_to(ROOT)), tuple(shlex.split(REMARK.split(line)[0])))
     for path in sorted(CONF.rglob("*.yaml"))
@@ -48,21 +47,19 @@ def named(pattern: re.Pattern) -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module", autouse=True)
 def conf(tmp_path_factory) -> Iterator[Path]:
-    """Hydra, and the files that the pages have a reader write: a regulariser with its YAML, a cluster's settings."""
-    folder, module = tmp_path_factory.mktemp("conf"), ModuleType("isogain.reg.coherence")
-    (source,) = (b.text for b in pages.blocks(ROOT / "docs/extending.md") if b.language == "python")
-    exec(source, module.__dict__)
-    shown = [b.text for page in PAGES for b in pages.blocks(page)]
-    yamls = [text for text in shown if re.match(r"# (?:conf/|@package)", text)]
-    for name, text in zip(("cluster/ours", "reg/coherence"), yamls, strict=True):
+    """Hydra, and the files that the pages have a reader write: what docs/extending.md adds, a cluster's settings."""
+    folder = tmp_path_factory.mktemp("conf")
+    (ours,) = (b.text for p in PAGES for b in pages.blocks(p) if b.text.startswith("# @package"))
+    for name, text in (pages.shown_configs(EXTENDING) | {"cluster/ours": ours}).items():
         (folder / name).parent.mkdir()
         (folder / f"{name}.yaml").write_text(text)
     with (
         pytest.MonkeyPatch.context() as patch,
         initialize_config_dir(str(CONF), version_base="1.3"),
     ):
-        patch.setitem(sys.modules, module.__name__, module)
-        patch.setattr("isogain.reg.coherence", module, raising=False)
+        for block in pages.blocks(EXTENDING):
+            if block.language == "python":
+                pages.run(block, patch)
         yield folder
 
 
