@@ -5,8 +5,8 @@
 Each round times the next batch, and a bare step (forward, backward, Adam) on it, in turn; the medians are printed and
 the share of the first in both, and its share of a step as train.py takes it: the learner under Lightning's Trainer,
 without loggers and callbacks. Where the files of CIFAR-10 or SVHN are missing, as many drawn pixels stand in for them;
-another task without files is left out; both are said. `--torchvision` draws the same images through torchvision,
-transforms and a DataLoader without workers.
+another task without files is left out; the output says so in both cases. `--torchvision` draws the same images
+through torchvision, transforms and a DataLoader without workers.
 """
 
 import argparse
@@ -209,9 +209,9 @@ def main() -> None:
             print(f"| {name} | left out: {error} |")
             continue
         fed, step = measured(endless(data.train_dataloader()), stepper(data, model), options.rounds)
-        told = f"{model[0].__name__} {model[1].get('depth', 1)} × {model[1]['hidden']}"
+        network = f"{model[0].__name__} {model[1].get('depth', 1)} × {model[1]['hidden']}"
         whole = trained(data, model, options.rounds + 1)
-        row = f"| {name}{stand_in} | {told} | {1e3 * fed:.3f} | {1e3 * step:.1f} | {fed / (fed + step):.2%} |"
+        row = f"| {name}{stand_in} | {network} | {1e3 * fed:.3f} | {1e3 * step:.1f} | {fed / (fed + step):.2%} |"
         row += f" {1e3 * whole:.1f} | {fed / whole:.2%} |"
         if options.torchvision and hasattr(data, "shape"):
             row += f" {1e3 * measured(usual(data), None, 5)[0]:.1f} |"

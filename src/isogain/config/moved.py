@@ -47,6 +47,8 @@ MOVED = {
     "isogain.machine": "isogain.training.machine",
     "isogain.mirror": "isogain.tracking.wandb_logger",
     "isogain.moved": "isogain.config.moved",
+    "isogain.models.factors": "isogain.diagnostics.step.factors",
+    "isogain.models.lstm_slopes": "isogain.diagnostics.step.lstm_slopes",
     "isogain.names": "isogain.config.nearest",
     "isogain.newton_schulz": "isogain.linalg.newton_schulz",
     "isogain.panels": "isogain.record.panels",
