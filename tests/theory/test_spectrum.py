@@ -7,6 +7,7 @@ from itertools import starmap
 import numpy as np
 import pytest
 import torch
+from cases import covering, slow_but
 
 from isogain.theory.meanfield import critical, mu
 from isogain.theory.slopes import Slopes
@@ -31,6 +32,7 @@ MORE = [  # other lengths, depths and activations
 ]
 slow = partial(pytest.param, marks=pytest.mark.slow)
 laws = pytest.mark.parametrize(("phi", "q", "depth", "weights"), [*LAWS, *starmap(slow, MORE)])
+few_laws = pytest.mark.parametrize(("phi", "q", "depth", "weights"), slow_but([*LAWS, *MORE], 3, 4))
 BOTH = pytest.mark.parametrize("weights", ["orthogonal", "gaussian"])
 
 
@@ -56,7 +58,7 @@ def integral(phi, q, depth, weights, power=0, points=400):
     return (mass * s**power).sum().item() + sum(m * at**power for at, m in found.items())
 
 
-@laws
+@few_laws
 def test_density_and_atoms_make_1(phi, q, depth, weights):
     assert integral(phi, q, depth, weights) == pytest.approx(1, abs=1e-4)
 
@@ -69,7 +71,7 @@ def test_the_moments_of_the_density_are_the_closed_forms(phi, q, depth, weights)
     assert integral(phi, q, depth, weights, 4) == pytest.approx(1 + variance, rel=1e-4)
 
 
-@laws
+@few_laws
 def test_off_the_critical_line_only_the_scale_changes(phi, q, depth, weights):
     w = gain(phi, q)
     mean, variance = moments(phi, q, 1.2 * w, depth, weights)
@@ -213,8 +215,13 @@ def test_the_density_ends_at_the_edge(phi, q, depth, weights):
     assert inside > 1e-4 and outside < 1e-4 * inside
 
 
-@pytest.mark.parametrize("phi", ["tanh", "erf", "hardtanh", torch.nn.functional.silu])
-@pytest.mark.parametrize("w", [0.3 + 0.2j, 0.7 + 1e-3j, 2.0 + 1e-9j, -1e-9 + 0j, -5.0 + 0j])
+@pytest.mark.parametrize(
+    ("phi", "w"),
+    covering(
+        ["tanh", "erf", "hardtanh", torch.nn.functional.silu],
+        [0.3 + 0.2j, 0.7 + 1e-3j, 2.0 + 1e-9j, -1e-9 + 0j, -5.0 + 0j],
+    ),
+)
 def test_the_transform_of_the_slopes_equals_a_sum_over_a_fine_grid(phi, w):
     law = Slopes(phi, 0.8)
     z = np.linspace(-10, 10, 4_000_001)
@@ -292,7 +299,7 @@ def test_the_whole_law_is_there_however_narrow_or_wide_it_is(phi, q, depth, weig
     assert (law.log_density(log_s) * weight).sum().item() == pytest.approx(law.bulk, abs=1e-4)
 
 
-@laws
+@few_laws
 def test_the_density_is_the_slope_of_the_distribution(phi, q, depth, weights):
     """P(S > s) comes of a closed form of its own."""
     law = Spectrum(phi, q, gain(phi, q), depth, weights)
