@@ -2,7 +2,6 @@
 
 import math
 from functools import cache, partial
-from itertools import starmap
 
 import numpy as np
 import pytest
@@ -31,8 +30,7 @@ MORE = [  # other lengths, depths and activations
     (torch.nn.functional.selu, 0.5, 6, "orthogonal"),
 ]
 slow = partial(pytest.param, marks=pytest.mark.slow)
-laws = pytest.mark.parametrize(("phi", "q", "depth", "weights"), [*LAWS, *starmap(slow, MORE)])
-few_laws = pytest.mark.parametrize(("phi", "q", "depth", "weights"), slow_but([*LAWS, *MORE], 3, 4))
+laws = pytest.mark.parametrize(("phi", "q", "depth", "weights"), slow_but([*LAWS, *MORE], 3, 4))
 BOTH = pytest.mark.parametrize("weights", ["orthogonal", "gaussian"])
 
 
@@ -58,7 +56,7 @@ def integral(phi, q, depth, weights, power=0, points=400):
     return (mass * s**power).sum().item() + sum(m * at**power for at, m in found.items())
 
 
-@few_laws
+@laws
 def test_density_and_atoms_make_1(phi, q, depth, weights):
     assert integral(phi, q, depth, weights) == pytest.approx(1, abs=1e-4)
 
@@ -71,7 +69,7 @@ def test_the_moments_of_the_density_are_the_closed_forms(phi, q, depth, weights)
     assert integral(phi, q, depth, weights, 4) == pytest.approx(1 + variance, rel=1e-4)
 
 
-@few_laws
+@laws
 def test_off_the_critical_line_only_the_scale_changes(phi, q, depth, weights):
     w = gain(phi, q)
     mean, variance = moments(phi, q, 1.2 * w, depth, weights)
@@ -299,7 +297,7 @@ def test_the_whole_law_is_there_however_narrow_or_wide_it_is(phi, q, depth, weig
     assert (law.log_density(log_s) * weight).sum().item() == pytest.approx(law.bulk, abs=1e-4)
 
 
-@few_laws
+@laws
 def test_the_density_is_the_slope_of_the_distribution(phi, q, depth, weights):
     """P(S > s) comes of a closed form of its own."""
     law = Spectrum(phi, q, gain(phi, q), depth, weights)
