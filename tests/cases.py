@@ -37,6 +37,17 @@ def covering(*axes: Sequence) -> list:
     return [pytest.param(*case, marks=() if case in few else slow) for case in product(*axes)]
 
 
+def slow_but(cases: Iterable, *quick: int) -> list:
+    """The cases, each a tuple of values, a value or a pytest.param; all are slow but those at these places."""
+    found = []
+    for place, case in enumerate(cases):
+        if not hasattr(case, "marks"):
+            case = pytest.param(*case) if isinstance(case, tuple) else pytest.param(case)
+        marks = case.marks if place in quick else pytest.mark.slow
+        found.append(pytest.param(*case.values, id=case.id, marks=marks))
+    return found
+
+
 def one_of_each_kind(regs: Iterable[str]) -> list:
     """Regularisers, slow but for one of each kind: what they do, they do to gradients, kernels or parametrisations."""
     kinds = ("none", "gain", "hard", "manifold", "exp")

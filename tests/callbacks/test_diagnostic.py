@@ -161,7 +161,7 @@ def trained(out, callbacks: list[pl.Callback]) -> dict[str, Any]:
         [SignalGradients(1, 2)],
         [JacobianSpectrum(1, 2)],
         [JacobianSpectrum(1, 2, largest=1)],
-        [Exact(1)],
+        pytest.param([Exact(1)], marks=pytest.mark.slow),
         [SignalStatistics(1, 4)],
         [FisherCurvature(1, 4, kinds=("exact", "mc", "empirical"))],
         [Draws(1)],

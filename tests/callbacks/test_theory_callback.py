@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from cases import covering
 from runs import metrics, small_run, summary
 from torch.nn.functional import cross_entropy
 from toys import FROZEN, Toy, fitted
@@ -65,8 +66,7 @@ def test_a_network_in_half_precision_is_predicted_too():
     assert prediction(model, Toy().x).numbers == pytest.approx(expected, rel=0.05)
 
 
-@pytest.mark.parametrize("init", [orthogonal_, gaussian_])
-@pytest.mark.parametrize("gain", [0.9, 1.2])
+@pytest.mark.parametrize(("init", "gain"), covering([orthogonal_, gaussian_], [0.9, 1.2]))
 def test_a_wide_rnn_has_the_predicted_moments_on_its_way_from_h_0_to_q_star(init, gain):
     x = torch.linspace(0, 2, 10).view(1, 10, 1) * torch.randn(4, 10, 20)  # louder with time
     net = RNN(20, 4, hidden=400)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cases import slow_but
 from runs import Crash, assert_same_run, metrics, small_run, summary
 
 from isogain.config.errors import ConfigError
@@ -20,8 +21,17 @@ CASES = [pytest.param(options, id=name) for name, options in SYNTHETIC.items()]
 
 @pytest.mark.parametrize(
     ("task", "model"),
-    [("copy", "rnn"), ("copy", "lstm"), ("adding", "rnn"), ("adding", "lstm"), ("adding", "mlp")]
-    + [("teacher", "mlp")],
+    slow_but(
+        [
+            ("copy", "rnn"),
+            ("copy", "lstm"),
+            ("adding", "rnn"),
+            ("adding", "lstm"),
+            ("adding", "mlp"),
+        ]
+        + [("teacher", "mlp")],
+        *(1, 2, 5),
+    ),
 )
 def test_a_drawn_task_trains_every_model_that_can_hold_it(tmp_path, task, model):
     options = (*SYNTHETIC[task], f"model={model}", "trainer.max_epochs=1")
@@ -40,8 +50,10 @@ def test_a_run_says_the_baseline_and_no_accuracy_where_there_is_none(tmp_path, o
     assert bool(accuracies) == ("data=copy" in options)
 
 
-@pytest.mark.parametrize("options", [*CASES, pytest.param(NOISY, id="noisy_padded")])
-@pytest.mark.parametrize("at", [9, 17])
+@pytest.mark.parametrize(
+    "options", slow_but([*CASES, pytest.param(NOISY, id="noisy_padded")], 0, 2)
+)
+@pytest.mark.parametrize("at", slow_but([9, 17], 0))
 def test_a_cut_run_of_a_drawn_task_ends_bitwise_where_the_whole_one_ends(tmp_path, options, at):
     options = (*options, "callbacks.checkpoints.every=4")
     small_run(tmp_path / "whole", *options)
@@ -67,6 +79,7 @@ def copied(out: Path, *options: str) -> dict[str, Any]:
     return small_run(out, *COPY, *ENDLESS, *QUIET, *options)
 
 
+@pytest.mark.slow
 def test_an_orthogonal_rnn_copies_over_20_steps(tmp_path):
     options = ("data.T=20", "model.hidden=64", "optim.lr=0.005", "optim.kernel_lr=0.0005")
     found = copied(tmp_path / "run", *ORTHOGONAL, *options, "trainer.max_steps=200")

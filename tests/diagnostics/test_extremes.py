@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from cases import networks, randn, same, small
+from cases import covering, networks, randn, same, small
 
 from isogain.diagnostics.extremes import jacobian_extremes, lanczos_vectors
 from isogain.diagnostics.jacobian import jacobian_spectrum
@@ -35,10 +35,16 @@ def drawn(kind, gain, n, length):
     return net, torch.randn(2, 5 if kind == "mlp" else length, 3)
 
 
-@pytest.mark.parametrize("gain", [0.5, 1.1, 2.0])
-@pytest.mark.parametrize("kind", ["tanh", "relu", "linear", "lstm", "mlp"])
-@pytest.mark.parametrize(("n", "length"), [(2, 90), (16, 40), (40, 6)])
-def test_the_largest_is_a_lower_and_the_least_an_upper_bound_at_any_size(kind, gain, n, length):
+@pytest.mark.parametrize(
+    ("kind", "gain", "size"),
+    covering(
+        ["tanh", "relu", "linear", "lstm", "mlp"],
+        [0.5, 1.1, 2.0],
+        [(16, 40), (2, 90), (40, 6), (16, 40), (40, 6)],
+    ),
+)
+def test_the_largest_is_a_lower_and_the_least_an_upper_bound_at_any_size(kind, gain, size):
+    n, length = size
     net, x = drawn(kind, gain, n, length)
     logs = jacobian_spectrum(net, x)
     for steps in (1, 8, n):

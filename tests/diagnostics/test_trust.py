@@ -5,7 +5,7 @@ import math
 import mpmath
 import pytest
 import torch
-from cases import randn
+from cases import randn, slow_but
 
 from isogain.diagnostics import jacobian_extremes, jacobian_spectra
 from isogain.init import orthogonal_
@@ -79,7 +79,7 @@ def jordan(n, length, a=1.0, **options):
 
 @pytest.mark.parametrize(
     ("n", "length", "a"),
-    [(12, 300, 1.0), (20, 100, 0.5), pytest.param(32, 100, 0.5, marks=pytest.mark.slow)],
+    slow_but([(20, 100, 0.5), (12, 300, 1.0), (32, 100, 0.5)], 0),
 )
 @pytest.mark.parametrize("dtype", ATOL)
 def test_powers_of_a_jordan_block_are_right_though_nothing_grows_or_shrinks(n, length, a, dtype):

@@ -1,10 +1,11 @@
 """The same command gives the same numbers, bit for bit, however often it is cut off on the way."""
 
+from itertools import product
 from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
-from cases import covering, one_of_each_kind
+from cases import one_of_each_kind, slow_but
 from runs import CONF, Crash, assert_same_run, checkpoint, metrics, small_run
 
 STEPS = 18  # three epochs of six
@@ -29,7 +30,9 @@ def test_another_seed_gives_another_run(whole, tmp_path):
     assert metrics(whole) != metrics(tmp_path / "other")
 
 
-@pytest.mark.parametrize(("every", "at"), covering(["null", "4", "6", "1"], [3, 6, 9, 12, 13, 17]))
+@pytest.mark.parametrize(
+    ("every", "at"), slow_but(product(["null", "4", "6", "1"], [3, 6, 9, 12, 13, 17]), 4, 8, 12)
+)
 def test_a_resumed_run_ends_bitwise_where_the_uninterrupted_one_ends(whole, tmp_path, every, at):
     out = tmp_path / "cut"
     option = f"callbacks.checkpoints.every={every}"
@@ -39,7 +42,7 @@ def test_a_resumed_run_ends_bitwise_where_the_uninterrupted_one_ends(whole, tmp_
     assert_same_run(whole, out)
 
 
-@pytest.mark.parametrize("reg", [*one_of_each_kind(REGS), *LEARNED])
+@pytest.mark.parametrize("reg", [*one_of_each_kind(REGS), *slow_but(LEARNED)])
 def test_every_reg_goes_on_bitwise_where_it_was_cut_off(tmp_path, reg):
     """Cut in the second epoch, a step after a checkpoint that lies within it."""
     options = (
@@ -56,7 +59,7 @@ def test_every_reg_goes_on_bitwise_where_it_was_cut_off(tmp_path, reg):
     assert_same_run(tmp_path / "whole", tmp_path / "cut")
 
 
-@pytest.mark.parametrize(("steps", "at"), covering([15, 18], [3, 9, 13]))
+@pytest.mark.parametrize(("steps", "at"), slow_but(product([15, 18], [3, 9, 13]), 2))
 def test_a_run_that_ends_by_its_steps_resumes_bitwise_too(tmp_path, steps, at):
     """Lightning takes an epoch that is over for one to go on with where there is a limit in steps."""
     limits = (f"trainer.max_steps={steps}",)
@@ -77,7 +80,7 @@ class Rates(pl.Callback):
         self.of[trainer.global_step] = trainer.optimizers[0].param_groups[0]["lr"]
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
+@pytest.mark.parametrize("schedule", slow_but(["cosine", "linear", "constant"], 0))
 def test_a_run_that_is_asked_for_more_has_the_rates_of_the_new_length(tmp_path, schedule):
     option, whole, longer = f"optim.schedule={schedule}", Rates(), Rates()
     small_run(tmp_path / "whole", option, "trainer.max_epochs=3", extra={"rates": whole})

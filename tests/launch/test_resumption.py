@@ -7,6 +7,7 @@ from pathlib import Path
 import forked
 import pytest
 import yaml
+from cases import slow_but
 from guards import PATIENCE
 from runs import metrics, summary
 
@@ -59,7 +60,7 @@ def copied(run, tmp_path) -> Path:
         ("trainer.max_epochs=1", "it has 2 epochs behind it, more than trainer.max_epochs=1;"),
     ],
 )
-@pytest.mark.parametrize("how", ["resumed", "requeued"])
+@pytest.mark.parametrize("how", slow_but(["resumed", "requeued"], 1))
 def test_another_run_is_refused_in_a_line_and_nothing_is_touched(
     run, tmp_path, option, difference, how
 ):
@@ -107,7 +108,7 @@ def test_a_folder_of_the_old_tree_goes_on(copied, tmp_path):
     assert code == 0 and text == f"{copied}: finished already\n"
 
 
-@pytest.mark.parametrize("text", ["seed: [", "- 1\n", "\0\0", None])
+@pytest.mark.parametrize("text", slow_but(["seed: [", "- 1\n", "\0\0", None], 0))
 def test_checkpoints_of_nobody_knows_which_run_are_not_gone_on_with(copied, tmp_path, text):
     (copied / "config.yaml").unlink() if text is None else (copied / "config.yaml").write_text(text)
     code, said = ran(tmp_path / "log", "trainer.max_epochs=3", f"out={copied}", "resume=true")
@@ -130,7 +131,7 @@ def test_checkpoints_of_nobody_knows_which_run_are_not_gone_on_with(copied, tmp_
         (("init.gain=1", "seed=0"), ["out={out}: holds a sweep over other points: 2 points there"]),
     ],
 )
-@pytest.mark.parametrize("begun", [True, False])
+@pytest.mark.parametrize("begun", slow_but([True, False], 0))
 def test_another_sweep_is_refused_before_its_first_point(sweep, tmp_path, options, lines, begun):
     out = Path(shutil.copytree(sweep, tmp_path / "sweep"))
     for point in ("0", "1") if not begun else ():
@@ -178,7 +179,7 @@ def lost(sweep, tmp_path) -> Path:
         (("reg=none",), "reg=none: point 0 of {out} has reg._target_: "),
     ],
 )
-@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize("complete", slow_but([True, False], 1))
 def test_missing_refuses_what_its_points_are_not(
     sweep, lost, tmp_path, words, difference, complete
 ):
@@ -190,7 +191,8 @@ def test_missing_refuses_what_its_points_are_not(
 
 
 @pytest.mark.parametrize(
-    "words", [(), ("init.gain=1", "seed=0,1"), ("init.gain=1.0", "reg.strength=1e-3")]
+    "words",
+    slow_but([((),), (("init.gain=1", "seed=0,1"),), (("init.gain=1.0", "reg.strength=1e-3"),)], 2),
 )
 def test_missing_runs_the_points_whose_words_are_said_again(lost, tmp_path, words):
     code, _ = ran(tmp_path / "log", "-m", f"out={lost}", *MISSING, *words)

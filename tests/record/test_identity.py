@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import pytorch_lightning as pl
+from cases import slow_but
 from omegaconf import OmegaConf
 from runs import CONF, composed
 
@@ -79,7 +80,7 @@ def test_whatever_option_is_changed_it_is_a_conflict_unless_a_list_says_that_it_
             assert keys(found.conflicts) == {key}
 
 
-@pytest.mark.parametrize("group", ["model", "init", "reg", "data", "optim"])
+@pytest.mark.parametrize("group", slow_but(["model", "init", "reg", "data", "optim"], 0, 1, 4))
 def test_every_choice_of_a_group_is_a_conflict_with_every_other(group):
     names = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
     gain = ("init.gain=1.1",) if group == "reg" else ()  # at 1 soft and gain are the same

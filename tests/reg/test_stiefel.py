@@ -5,7 +5,17 @@ import geoopt
 import pytest
 import scipy.linalg
 import torch
-from cases import ADAM, OPTIMIZERS, RMSPROP, SGD, SHAPES, matrices, randn, same, train_step
+from cases import (
+    ADAM,
+    OPTIMIZERS,
+    RMSPROP,
+    SGD,
+    SHAPES,
+    matrices,
+    randn,
+    same,
+    train_step,
+)
 
 from isogain.init import orthogonal_
 from isogain.linalg import orthogonality_gap, smaller_gram
@@ -181,7 +191,7 @@ def test_a_short_step_is_downhill_for_every_one_of_200_random_gradients(
 @pytest.mark.parametrize("build", ALL_OPTIMIZERS)
 @pytest.mark.parametrize("retraction", RETRACTIONS)
 @pytest.mark.parametrize(
-    ("metric", "shape", "steps"), [("euclidean", (2, 6, 6), 200), ("canonical", (5, 8), 50)]
+    ("metric", "shape", "steps"), [("euclidean", (2, 6, 6), 60), ("canonical", (5, 8), 30)]
 )
 def test_every_step_of_a_run_ends_on_the_manifold(steps, shape, metric, retraction, build):
     w, reg = on_manifold(shape), Stiefel(GAIN, metric, retraction)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from cases import slow_but
 
 from isogain.diagnostics.jacobian import jacobian
 from isogain.init import gaussian_, orthogonal_
@@ -60,10 +61,21 @@ def sampled_step(sigma_w, forget_bias, drive, steps, weights):
     ]
 
 
-@pytest.mark.parametrize("weights", ["orthogonal", "gaussian"])
 @pytest.mark.parametrize(
-    ("sigma_w", "forget_bias", "drive", "steps"),
-    [(0.0, 1.0, 0.5, 20), (1.0, 1.0, 0.5, 28), (2.5, 3.0, 0.1, 40), (3.0, 0.0, 1.0, 10)],
+    ("sigma_w", "forget_bias", "drive", "steps", "weights"),
+    slow_but(
+        [
+            (*at, weights)
+            for at in [
+                (3.0, 0.0, 1.0, 10),
+                (1.0, 1.0, 0.5, 28),
+                (2.5, 3.0, 0.1, 40),
+                (0.0, 1.0, 0.5, 20),
+            ]
+            for weights in ("orthogonal", "gaussian")
+        ],
+        *(0, 3),
+    ),
 )
 def test_one_step_of_our_lstm_has_the_predicted_mean_and_variance(
     sigma_w, forget_bias, drive, steps, weights
@@ -76,8 +88,10 @@ def test_one_step_of_our_lstm_has_the_predicted_mean_and_variance(
     assert ((measured.mean(0) - expected).abs() < SIGMAS * error).all()
 
 
-@pytest.mark.parametrize("weights", ["orthogonal", "gaussian"])
-@pytest.mark.parametrize("forget_bias", [0.0, 1.0, 4.0])
+@pytest.mark.parametrize(
+    ("forget_bias", "weights"),
+    slow_but([(b, w) for b in (0.0, 1.0, 4.0) for w in ("orthogonal", "gaussian")], 2, 5),
+)
 def test_the_critical_lstm_has_a_mean_squared_singular_value_of_1(forget_bias, weights):
     sigma_w = lstm_critical(forget_bias, 0.3, 28, weights)
     assert lstm_step(sigma_w, forget_bias, 0.3, 28, weights).mean == pytest.approx(1, abs=1e-5)

@@ -28,13 +28,13 @@ CRITICAL = {
     "linear": ("linear", 1.0),
 }
 CASES = [  # where, depth, weights, draws
-    ("tanh, q* 1/64", 8, "gaussian", 6),
-    ("hardtanh, q* 0.3", 16, "orthogonal", 6),
     ("relu", 8, "orthogonal", 6),
     ("linear", 16, "gaussian", 6),
-    (("tanh", 1.5, 0.2), 4, "orthogonal", 6),
 ]
 MORE = [  # activations, lengths and depths of the same law
+    ("tanh, q* 1/64", 8, "gaussian", 6),
+    ("hardtanh, q* 0.3", 16, "orthogonal", 6),
+    (("tanh", 1.5, 0.2), 4, "orthogonal", 6),
     ("tanh, q* 1e-4", 200, "orthogonal", 2),
     ("tanh, q* 1/64", 200, "orthogonal", 2),
     ("tanh, q* 1/64", 200, "gaussian", 2),

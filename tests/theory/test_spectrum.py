@@ -2,11 +2,11 @@
 
 import math
 from functools import cache, partial
-from itertools import starmap
 
 import numpy as np
 import pytest
 import torch
+from cases import covering, slow_but
 
 from isogain.theory.meanfield import critical, mu
 from isogain.theory.slopes import Slopes
@@ -30,7 +30,7 @@ MORE = [  # other lengths, depths and activations
     (torch.nn.functional.selu, 0.5, 6, "orthogonal"),
 ]
 slow = partial(pytest.param, marks=pytest.mark.slow)
-laws = pytest.mark.parametrize(("phi", "q", "depth", "weights"), [*LAWS, *starmap(slow, MORE)])
+laws = pytest.mark.parametrize(("phi", "q", "depth", "weights"), slow_but([*LAWS, *MORE], 3, 4))
 BOTH = pytest.mark.parametrize("weights", ["orthogonal", "gaussian"])
 
 
@@ -213,8 +213,13 @@ def test_the_density_ends_at_the_edge(phi, q, depth, weights):
     assert inside > 1e-4 and outside < 1e-4 * inside
 
 
-@pytest.mark.parametrize("phi", ["tanh", "erf", "hardtanh", torch.nn.functional.silu])
-@pytest.mark.parametrize("w", [0.3 + 0.2j, 0.7 + 1e-3j, 2.0 + 1e-9j, -1e-9 + 0j, -5.0 + 0j])
+@pytest.mark.parametrize(
+    ("phi", "w"),
+    covering(
+        ["tanh", "erf", "hardtanh", torch.nn.functional.silu],
+        [0.3 + 0.2j, 0.7 + 1e-3j, 2.0 + 1e-9j, -1e-9 + 0j, -5.0 + 0j],
+    ),
+)
 def test_the_transform_of_the_slopes_equals_a_sum_over_a_fine_grid(phi, w):
     law = Slopes(phi, 0.8)
     z = np.linspace(-10, 10, 4_000_001)

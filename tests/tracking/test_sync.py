@@ -24,14 +24,18 @@ os.environ["WANDB_MODE"] = "offline"
 from pathlib import Path
 import pytorch_lightning as pl
 from runs import small_run
+from isogain.tracking import offline
+
+out = Path(sys.argv[2])
 
 class Kill(pl.Callback):
     def on_train_batch_end(self, trainer, *args):
         if trainer.global_step == 11:
-            time.sleep(2.5)  # until what was logged is on the disk
+            while 10 not in offline.logged(out):  # until what was logged is on the disk
+                time.sleep(0.05)
             os.kill(os.getpid(), signal.SIGKILL)
 
-small_run(Path(sys.argv[2]), *sys.argv[3:], extra={"kill": Kill()})
+small_run(out, *sys.argv[3:], extra={"kill": Kill()})
 """
 OPTIONS = (
     "logger=wandb",

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from cases import slow_but
 from runs import Crash, assert_same_run, checkpoint, composed, metrics, small_run, summary
 
 from isogain.callbacks.base import Diagnostic
@@ -77,7 +78,7 @@ def test_the_line_of_an_epoch_says_of_which_step_a_number_is_that_is_not_of_its_
     assert ["(step 12)" in line for line in lines] == [False, False, True]
 
 
-@pytest.mark.parametrize("interval", ["2", "0.5", "4"])
+@pytest.mark.parametrize("interval", slow_but(["2", "0.5", "4"], 2))
 def test_the_best_is_the_best_of_all_validations(tmp_path, interval):
     out = tmp_path / "run"
     found = small_run(out, *FEW, f"+trainer.val_check_interval={interval}")
@@ -91,7 +92,7 @@ def test_the_best_is_the_best_of_all_validations(tmp_path, interval):
     assert found["val/acc"] == scores[18] if 18 in scores else validated(out, "last")
 
 
-@pytest.mark.parametrize("at", [3, 5, 9, 15])
+@pytest.mark.parametrize("at", slow_but([3, 5, 9, 15], 2))
 def test_a_run_with_several_validations_an_epoch_resumes_bitwise(tmp_path, at):
     options = (*FEW, "+trainer.val_check_interval=2")
     small_run(tmp_path / "whole", *options)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytorch_lightning as pl
-from cases import covering
+from cases import covering, slow_but
 from runs import assert_same_run, checkpoint, small_run, summary
 
 from isogain.callbacks.save_on_signal import SaveOnWarning
@@ -91,7 +91,9 @@ def whole(tmp_path_factory) -> Path:
     return out
 
 
-@pytest.mark.parametrize(("moment", "signum"), covering(list(HOOKS), [TERM, USR2]))
+@pytest.mark.parametrize(
+    ("moment", "signum"), slow_but([(m, s) for m in HOOKS for s in (TERM, USR2)], 0, 4, 11)
+)
 def test_outside_slurm_a_run_saves_ends_says_how_to_go_on_and_goes_on_bitwise(
     whole, tmp_path, moment, signum
 ):
@@ -199,7 +201,7 @@ def submitit(does: Callable[[], None]) -> list[Any]:
     return calls
 
 
-@pytest.mark.parametrize(("hook", "at"), HOOKS)
+@pytest.mark.parametrize(("hook", "at"), slow_but(HOOKS, 1, 4, 5))
 def test_submitit_requeues_after_the_save_and_the_next_attempt_goes_on_bitwise(
     whole, tmp_path, in_slurm, as_it_was, hook, at
 ):
@@ -287,11 +289,11 @@ def test_a_forked_child_dies_of_sigterm_as_it_would_without_us(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [("trainer.accumulate_grad_batches=2",), ("+trainer.val_check_interval=3",)]
+    ("option", "at"),
+    covering(["trainer.accumulate_grad_batches=2", "+trainer.val_check_interval=3"], [4, 7]),
 )
-@pytest.mark.parametrize("at", [4, 7])
-def test_a_save_lies_where_a_step_is_done_and_no_validation_comes_next(tmp_path, options, at):
-    options = (*options, "trainer.limit_train_batches=12", "trainer.max_epochs=2")
+def test_a_save_lies_where_a_step_is_done_and_no_validation_comes_next(tmp_path, option, at):
+    options = (option, "trainer.limit_train_batches=12", "trainer.max_epochs=2")
     small_run(tmp_path / "whole", *options)
     with pytest.raises(Interrupted):
         warned_run(tmp_path / "cut", *options, send=Send("on_train_batch_start", at, TERM))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from cases import covering, one_of_each_kind, parts
+from cases import covering, one_of_each_kind, parts, slow_but
 from runs import CONF, checkpoint, composed, metrics, small_run, summary
 from torch.nn.utils.parametrize import is_parametrized
 
@@ -86,7 +86,7 @@ def test_a_learned_gain_stays_at_a_rate_of_0(tmp_path, reg):
     assert len(gains) == 7 and len(set(gains)) == 1 and gains[0] == pytest.approx(1.1, rel=1e-6)
 
 
-@pytest.mark.parametrize("reg", PENALTIES)
+@pytest.mark.parametrize("reg", slow_but(PENALTIES, 0))
 def test_the_strength_of_a_penalty_falls_and_is_0_after_its_epochs(tmp_path, reg):
     """A row at step k > 0 tells the strength of the step that led to it."""
     options = (f"reg={reg}", "reg.strength=0.5", "reg.schedule=linear", "reg.epochs=1")
@@ -201,7 +201,8 @@ def test_mixed_precision_leaves_kernels_and_constraints_in_float32(tmp_path, mod
 
 
 @pytest.mark.parametrize(
-    ("model", "reg"), [("rnn", "manifold"), ("lstm", "exp"), ("rnn", "cayley"), ("mlp", "hard")]
+    ("model", "reg"),
+    slow_but([("rnn", "manifold"), ("lstm", "exp"), ("rnn", "cayley"), ("mlp", "hard")], 0, 1),
 )
 def test_in_float64_constraints_hold_to_its_rounding_from_the_start(tmp_path, model, reg):
     options = (f"model={model}", f"reg={reg}", "trainer.precision=64-true", "init.gain=1.3")
@@ -407,7 +408,7 @@ def test_a_failed_run_keeps_its_numbers_and_names_the_error(tmp_path):
     assert len(metrics(tmp_path / "run")) >= 3
 
 
-@pytest.mark.parametrize("damage", [b"", b"junk", None])
+@pytest.mark.parametrize("damage", slow_but([b"", b"junk", None], 2))
 def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(tmp_path, damage):
     with pytest.raises(ZeroDivisionError):
         small_run(

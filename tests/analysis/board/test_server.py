@@ -37,7 +37,7 @@ def response(server, path, method="GET", **headers):
 def test_it_listens_on_the_loopback_interface_only(server):
     assert server.server_address[0] == "127.0.0.1" and server.url.startswith("http://127.0.0.1:")
     with socket.socket() as other:
-        other.settimeout(2)
+        other.settimeout(PATIENCE)
         assert other.connect_ex(("127.0.0.2", server.server_port)) != 0  # bound to one address
 
 

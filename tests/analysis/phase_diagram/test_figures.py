@@ -38,17 +38,18 @@ def test_the_density_figure_has_a_curve_a_depth_and_a_mark_an_atom():
 
 
 def test_the_edge_figure_has_both_ensembles_and_the_root_mean_square():
-    data = figures.edge_data("tanh", 0.5, 1.4, 20)
+    data = figures.edge_data("tanh", 0.5, 1.4, 6)
     assert list(data) == ["mean", "orthogonal", "gaussian"]
     depths, edge = data["gaussian"]
-    assert depths[0] == 1 and depths[-1] == 20
-    assert edge[-1].item() == pytest.approx(math.sqrt(s2_max("tanh", 0.5, 1.4, 20, "gaussian")))
-    root = math.sqrt(moments("tanh", 0.5, 1.4, 20)[0])
+    assert depths[0] == 1 and depths[-1] == 6
+    assert edge[-1].item() == pytest.approx(math.sqrt(s2_max("tanh", 0.5, 1.4, 6, "gaussian")))
+    root = math.sqrt(moments("tanh", 0.5, 1.4, 6)[0])
     assert data["mean"][1][-1].item() == pytest.approx(root)
-    axes = figures.edge_figure("tanh", 0.5, 1.4, 20).axes[0]
+    axes = figures.edge_figure("tanh", 0.5, 1.4, 6).axes[0]
     assert len(axes.lines) == 3 and axes.get_xscale() == axes.get_yscale() == "log"
 
 
+@pytest.mark.slow
 def test_the_tool_prints_a_table_and_writes_png_and_svg(tmp_path, capsys):
     out = tmp_path / "figures"
     arguments = ["--q-star", "0.015625", "--depth", "200", "--depths", "4", "--out", str(out)]
@@ -65,6 +66,7 @@ def test_the_tool_prints_a_table_and_writes_png_and_svg(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
+        ("--q-star 0.015625 --depth 200", "variance 0.337874, s_max² 2.59477"),
         ("--activation relu --q-star 1 --depth 8", "s_max² 20.372"),
         ("--activation linear --q-star 1 --depth 32", "s_max² 88.3407"),
         ("--sigma-w 1.5 --sigma-b 0.2", "chaotic"),
