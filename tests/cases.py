@@ -48,9 +48,11 @@ def slow_but(cases: Iterable, *quick: int) -> list:
     return found
 
 
-def one_of_each_kind(regs: Iterable[str]) -> list:
+KINDS = ("none", "gain", "hard", "manifold", "exp")
+
+
+def one_of_each_kind(regs: Iterable[str], kinds: Sequence[str] = KINDS) -> list:
     """Regularisers, slow but for one of each kind: what they do, they do to gradients, kernels or parametrisations."""
-    kinds = ("none", "gain", "hard", "manifold", "exp")
     return [pytest.param(r, marks=() if r in kinds else pytest.mark.slow) for r in regs]
 
 

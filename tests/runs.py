@@ -17,6 +17,7 @@ from isogain.config.check import parts
 from isogain.data import mnist
 from isogain.launch.grid_check import Composed
 from isogain.record.run_folder import RunFolder
+from isogain.theory import prediction
 from isogain.training.preflight import rehearse
 from isogain.training.run import run
 
@@ -37,6 +38,7 @@ SMALL = (
     "logger=csv",
 )
 read_idx = cache(mnist.idx_tensor)  # the packaged files, once for all runs of a process
+layers = cache(prediction.layers)  # what theory says of one network, likewise
 
 
 class Crash(pl.Callback):
@@ -72,6 +74,7 @@ def small_run(out: Path, *overrides: str, extra: dict | None = None) -> dict[str
     """`run` with SMALL and `overrides` in the folder `out`, as `launch.job` does it; `extra` callbacks come last."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mnist, "idx_tensor", read_idx)
+        patch.setattr(prediction, "layers", layers)
         return _run(out, (*SMALL, *overrides, f"out={out}"), extra)
 
 

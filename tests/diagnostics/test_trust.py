@@ -58,7 +58,7 @@ def test_a_matrix_and_its_inverse_are_right_in_every_logarithm(n, dtype):
 
 
 @pytest.mark.parametrize("dtype", ATOL)
-@pytest.mark.parametrize(("n", "length"), [(2, 400), (4, 96), (10, 40)])
+@pytest.mark.parametrize(("n", "length"), slow_but([(2, 400), (4, 96), (10, 40)], 1))
 def test_a_periodic_recurrence_far_from_normal_is_right_in_every_logarithm(n, length, dtype):
     net = RNN(1, 2, length, n, activation="linear").to(dtype)
     with torch.no_grad():

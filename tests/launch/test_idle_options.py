@@ -180,7 +180,8 @@ def test_a_command_line_with_an_idle_option_is_refused_in_a_line(tmp_path, line,
 
 
 @pytest.mark.parametrize(
-    "line", ["reg.strength=0,0.1 reg.every=3", "optim=sgd,adam reg=manifold reg.adam=scalar"]
+    "line",
+    slow_but(["reg.strength=0,0.1 reg.every=3", "optim=sgd,adam reg=manifold reg.adam=scalar"], 0),
 )
 def test_an_option_that_acts_on_one_point_of_a_sweep_is_none(tmp_path, line):
     found = said(tmp_path, "-m", *line.split(), "out=s")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import forked
 import pytest
+from cases import slow_but
 from guards import PATIENCE
 from runs import assert_same_run, metrics, summary
 
@@ -58,7 +59,7 @@ def test_another_job_and_a_user_do_not_take_a_run_that_is_there(tmp_path):
     assert (out / "summary.json").read_bytes() == before
 
 
-@pytest.mark.parametrize(("option", "job"), [((), JOB), (("resume=true",), {})])
+@pytest.mark.parametrize(("option", "job"), slow_but([((), JOB), (("resume=true",), {})], 0))
 def test_a_run_that_is_done_is_not_repeated(tmp_path, option, job):
     out, log = tmp_path / "run", tmp_path / "log"
     assert ran(log, f"out={out}", **job) == 0

@@ -42,7 +42,9 @@ def test_a_resumed_run_ends_bitwise_where_the_uninterrupted_one_ends(whole, tmp_
     assert_same_run(whole, out)
 
 
-@pytest.mark.parametrize("reg", [*one_of_each_kind(REGS), *slow_but(LEARNED)])
+@pytest.mark.parametrize(
+    "reg", [*one_of_each_kind(REGS, ("gain", "manifold", "exp")), *slow_but(LEARNED)]
+)
 def test_every_reg_goes_on_bitwise_where_it_was_cut_off(tmp_path, reg):
     """Cut in the second epoch, a step after a checkpoint that lies within it."""
     options = (

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.special
 import torch
-from cases import randn
+from cases import randn, slow_but
 
 from isogain.init import orthogonal_
 from isogain.linalg import bfloat16, inverse_root
@@ -219,7 +219,7 @@ def test_an_exact_square_follows_only_where_a_rough_one_is_what_fails(
     assert lost == [bfloat16.LOST, 0.0][: 1 + exact]
 
 
-@pytest.mark.parametrize("m", [17, 64, 256])
+@pytest.mark.parametrize("m", slow_but([17, 64, 256], 0, 1))
 def test_how_inexact_a_square_is_is_estimated_on_the_safe_side(m):
     for _ in range(20):
         error = concentrated(m, 0.1, dtype=torch.float32)

@@ -59,6 +59,7 @@ def scaled_factors(length, decades, rows, columns):
     return w * scale.flip(1).unsqueeze(-2) if columns else w
 
 
+LENGTHY = {"pixel RNN, gain 1.2", "tanh net, gain 1.5", "gaussian"}
 LONG = {  # factors and the decades that their product spans, at least
     "tanh net, gain 0.9": (lambda: tanh_factors(8, 50, 0.9, False), 0),
     "tanh net, gain 1.5": (lambda: tanh_factors(12, 200, 1.5, False), 20),
@@ -81,7 +82,13 @@ LONG = {  # factors and the decades that their product spans, at least
 }
 
 
-@pytest.mark.parametrize(("build", "decades"), LONG.values(), ids=LONG)
+@pytest.mark.parametrize(
+    ("build", "decades"),
+    [
+        pytest.param(*case, id=name, marks=pytest.mark.slow if name in LENGTHY else ())
+        for name, case in LONG.items()
+    ],
+)
 def test_every_singular_value_of_a_long_product_is_right_to_a_millionth(build, decades):
     factors = build()
     expected, found = exact(factors), log_singular_values(factors)

@@ -4,7 +4,7 @@ import geoopt
 import numpy as np
 import pytest
 import torch
-from cases import SHAPES, Kernel, matrices, randn, same, train_step
+from cases import SHAPES, Kernel, matrices, randn, same, slow_but, train_step
 
 from isogain.init import orthogonal_
 from isogain.linalg import orthogonality_gap, smaller_gram
@@ -130,16 +130,16 @@ def test_on_the_manifold_every_one_of_200_gradients_is_descended(shape):
     assert (slope > 0).all()
 
 
-@SHAPE
+@pytest.mark.parametrize("shape", slow_but(SHAPES, 1, 3))
 @BUILD
 def test_hundreds_of_steps_at_any_rate_never_leave_the_tube(build, shape):
     w, reg = on_manifold(*shape).requires_grad_(), Landing(GAIN, STRENGTH, EPSILON)
     optimizer, start = build(w), w.detach().clone()
-    for log_rate in torch.empty(100).uniform_(-3, 6).tolist():
+    for log_rate in torch.empty(200).uniform_(-3, 6).tolist():
         optimizer.param_groups[0]["lr"] = 10**log_rate
         train_step(reg, optimizer, w, lambda w: (w * randn(*shape)).sum())
         assert (distance(w) <= EPSILON + 1e-12).all()
-    assert reg.report()["reg/shortened"] > 10
+    assert reg.report()["reg/shortened"] > 20
     assert (w.detach() - start).norm() > 0.1
 
 

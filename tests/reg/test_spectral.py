@@ -1,6 +1,6 @@
 import pytest
 import torch
-from cases import OPTIMIZERS, SHAPES, Kernel, randn, same, train_step
+from cases import OPTIMIZERS, SHAPES, Kernel, randn, same, slow_but, train_step
 from scipy.special import expit
 
 from isogain.init import orthogonal_
@@ -106,7 +106,7 @@ def test_no_p_takes_a_singular_value_out_of_the_band(size, shape):
     assert found.max() <= GAIN * (1 + MARGIN) + 1e-12
 
 
-@SHAPE
+@pytest.mark.parametrize("shape", slow_but(SHAPES, 1, 3))
 @BUILD
 def test_100_steps_stay_in_the_band_with_orthonormal_factors(build, shape):
     reg, kernel = attached(randn(*shape))

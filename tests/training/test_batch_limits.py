@@ -3,6 +3,7 @@
 from itertools import product
 
 import pytest
+from cases import covering
 from pytorch_lightning.trainer.connectors.data_connector import _parse_num_batches
 from pytorch_lightning.trainer.states import RunningStage
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
@@ -75,8 +76,7 @@ def test_batches_counted_over_all_epochs_may_be_more_than_an_epoch_has():
 
 
 @pytest.mark.usefixtures("mnist_read_once")
-@pytest.mark.parametrize("ranks", [1, 3])
-@pytest.mark.parametrize("data", DATA)
+@pytest.mark.parametrize(("data", "ranks"), covering(DATA, [1, 3]))
 def test_a_task_knows_before_it_is_read_how_many_batches_its_smallest_share_has(data, ranks):
     overrides = [f"data={data.split(' ')[0]}", *data.split(" ")[1:]]
     known = parts(composed(*overrides, "out=run"))["data"].known_batches(ranks)

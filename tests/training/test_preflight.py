@@ -40,7 +40,18 @@ def test_a_network_that_reads_sequences_needs_data_with_a_time_axis(model, data)
         )
 
 
-@pytest.mark.parametrize("data", sorted(path.stem for path in CONF.glob("data/*.yaml")))
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(
+            name,
+            marks=()
+            if name in ("adding", "copy", "mnist", "seqmnist", "teacher")
+            else pytest.mark.slow,
+        )
+        for name in sorted(path.stem for path in CONF.glob("data/*.yaml"))
+    ],
+)
 def test_every_task_fits_a_model_and_is_refused_with_what_would_fit_by_the_others(data):
     lines = []
     for model in ("mlp", "rnn", "lstm"):
