@@ -38,7 +38,7 @@ def covering(*axes: Sequence) -> list:
 
 
 def slow_but(cases: Iterable, *quick: int) -> list:
-    """The cases, each a tuple of values, a value or a pytest.param; all are slow but those at these places."""
+    """The cases, each a tuple of values, a value that is no tuple, or a pytest.param: slow but at these places."""
     found = []
     for place, case in enumerate(cases):
         if not hasattr(case, "marks"):
