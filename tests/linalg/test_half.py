@@ -75,7 +75,7 @@ def test_a_function_of_matrices_is_that_of_float32_rounded(name, shape, dtype):
 
 @half
 @pytest.mark.parametrize("late", [False, True], ids=["from the start", "converted"])
-@pytest.mark.parametrize(("shape",), slow_but([(s,) for s in SHAPES], 1, 3))
+@pytest.mark.parametrize("shape", slow_but(zip(SHAPES), 1, 3))
 @pytest.mark.parametrize("name", BUILDERS)
 def test_two_steps_of_every_regulariser_are_those_of_float32_to_a_few_roundings(
     name, shape, late, dtype

@@ -130,7 +130,7 @@ def test_on_the_manifold_every_one_of_200_gradients_is_descended(shape):
     assert (slope > 0).all()
 
 
-@pytest.mark.parametrize(("shape",), slow_but([(s,) for s in SHAPES], 1, 3))
+@pytest.mark.parametrize("shape", slow_but(zip(SHAPES), 1, 3))
 @BUILD
 def test_hundreds_of_steps_at_any_rate_never_leave_the_tube(build, shape):
     w, reg = on_manifold(*shape).requires_grad_(), Landing(GAIN, STRENGTH, EPSILON)

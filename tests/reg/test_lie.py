@@ -157,7 +157,7 @@ def test_a_gain_out_of_range_is_refused_by_name(gain):
         Lie(gain=gain)
 
 
-@pytest.mark.parametrize(("shape",), slow_but([((3, 256, 256),), ((1, 2, 170, 170),)], 1))
+@pytest.mark.parametrize("shape", slow_but(zip([(3, 256, 256), (1, 2, 170, 170)]), 1))
 def test_cayley_and_its_gradient_are_right_for_stacks_on_however_many_threads(cores, shape):
     w = orthogonal_(torch.empty(shape), GAIN)
     kernel = attached(w, "cayley")

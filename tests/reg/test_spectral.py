@@ -106,7 +106,7 @@ def test_no_p_takes_a_singular_value_out_of_the_band(size, shape):
     assert found.max() <= GAIN * (1 + MARGIN) + 1e-12
 
 
-@pytest.mark.parametrize(("shape",), slow_but([(s,) for s in SHAPES], 1, 3))
+@pytest.mark.parametrize("shape", slow_but(zip(SHAPES), 1, 3))
 @BUILD
 def test_100_steps_stay_in_the_band_with_orthonormal_factors(build, shape):
     reg, kernel = attached(randn(*shape))
