@@ -11,6 +11,10 @@ from isogain.diagnostics import gram, layer_gram
 from isogain.diagnostics.fisher import curvature, fisher_eigenvalues, ntk_spectrum
 from isogain.models.mlp import MLP
 
+pytestmark = [  # of torch, by the references that these tests compare with
+    pytest.mark.filterwarnings("ignore:TF32 acceleration"),
+    pytest.mark.filterwarnings("ignore:There is a performance drop"),
+]
 B, C = 3, 4
 
 
@@ -303,12 +307,18 @@ class Draws(nn.Linear):
         (Draws(3, 8), (B, 3), "other outputs alone than in a batch"),
         (nn.Sequential(nn.Flatten(0)), (B, 3), "no parameter with requires_grad"),
         (nn.Sequential(nn.Linear(3, 1), nn.Flatten(0)), (B, 3), r"returns \(1,\) for one example"),
-        (nn.Linear(3, 2).cfloat(), (B, 3), "^weight is complex"),
     ],
 )
 def test_what_has_no_examples_of_their_own_is_refused(net, x, message):
     with pytest.raises(ValueError, match=message):
         fisher_eigenvalues(net, torch.randn(x), torch.zeros(B).long())
+
+
+@pytest.mark.filterwarnings("ignore:Complex modules are a new feature")
+def test_complex_parameters_are_refused():
+    net = nn.Linear(3, 2).to(torch.complex64)
+    with pytest.raises(ValueError, match="^weight is complex"):
+        fisher_eigenvalues(net, torch.randn(B, 3), torch.zeros(B).long())
 
 
 def test_what_is_no_loss_or_target_is_refused():

@@ -73,7 +73,7 @@ def _give_the_gradient(model: Linearised, owners: list[Layer], rows: Tensor) -> 
     probe = torch.zeros(z[:, None].shape, dtype=z.dtype, device=z.device).transpose(0, 1)
     probe[0, -1] = torch.randn(z[-1].shape, generator=draw, dtype=torch.float64).to(z)
     uses = _uses(model, owners, part, probe)
-    if len(uses) < len(owners) or any(use.delta[:, :-1].any() for use in uses):
+    if not uses or any(use.delta[:, :-1].any() for use in uses):
         return False
     places = sum(use.delta[0, -1].numel() for use in uses)
     if rows.shape[0] * rows.shape[1] * places > FORMED:
@@ -87,7 +87,7 @@ def _give_the_gradient(model: Linearised, owners: list[Layer], rows: Tensor) -> 
 
 
 def _uses(model: Linearised, owners: list[Layer], part: Arguments, rows: Tensor) -> list[Use]:
-    """One use a layer for rows (R, b, ...); fewer where a layer is used twice, never, or not example by example."""
+    """One use a layer for rows (R, b, ...); none where a layer is used twice, never, or not example by example."""
     seen: dict[Layer, list[tuple[Tensor, Tensor]]] = {layer: [] for layer in owners}
 
     def keep(layer: Layer, inputs: tuple[Tensor, ...], z: Tensor) -> Tensor:
@@ -102,6 +102,8 @@ def _uses(model: Linearised, owners: list[Layer], part: Arguments, rows: Tensor)
             handle.remove()
     once = [(layer, *calls[0]) for layer, calls in seen.items() if len(calls) == 1]
     once = [(layer, a, z) for layer, a, z in once if _by_example(layer, a, len(outputs))]
+    if len(once) < len(owners):
+        return []
     zs = [z for _, _, z in once]
     deltas = [
         torch.autograd.grad(

@@ -41,10 +41,11 @@ def measured_copy(net: nn.Module, dtype: torch.dtype | None = None) -> Iterator[
             recurrent
         ):  # the fused recurrences have no second derivative, and on a GPU none in eval mode
             stack.enter_context(torch.backends.cudnn.flags(enabled=False))
-            stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
-        stack.callback(
-            torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled()
-        )
+            # not by its `flags`, which warn of Intel's GPUs
+            stack.callback(setattr, torch.backends.mkldnn, "enabled", torch.backends.mkldnn.enabled)
+            setattr(torch.backends.mkldnn, "enabled", False)  # noqa: B010
+        fast = torch.backends.mha.get_fastpath_enabled()
+        stack.callback(torch.backends.mha.set_fastpath_enabled, fast)
         torch.backends.mha.set_fastpath_enabled(False)
         yield _copied(net).to(dtype or _widest(net)).eval()
 
