@@ -3,8 +3,8 @@ import copy
 import pytest
 import torch
 from cases import randn, same, small
+from foreign import CASES, B, C, jacobian, mlp
 from torch import nn
-from torch.func import functional_call, jacrev
 from torch.nn.functional import cross_entropy, one_hot
 
 from isogain.diagnostics import gram, layer_gram
@@ -15,90 +15,12 @@ pytestmark = [  # of torch, by the references that these tests compare with
     pytest.mark.filterwarnings("ignore:TF32 acceleration"),
     pytest.mark.filterwarnings("ignore:There is a performance drop"),
 ]
-B, C = 3, 4
-
-
-class ReadOut(nn.Module):
-    """nn.LSTM with a linear read-out of its last step, or of every one."""
-
-    def __init__(self, steps=False):
-        super().__init__()
-        self.lstm, self.output = nn.LSTM(2, 3, batch_first=True), nn.Linear(3, C)
-        self.steps = steps
-
-    def forward(self, x):
-        h, _ = self.lstm(x)
-        return self.output(h if self.steps else h[:, -1])
-
-
-class Transformer(nn.Module):
-    """A pre-norm encoder with logits of every token."""
-
-    def __init__(self):
-        super().__init__()
-        self.embedding = nn.Embedding(5, 4)
-        layer = nn.TransformerEncoderLayer(4, 2, 6, dropout=0.5, batch_first=True, norm_first=True)
-        self.encoder = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
-        self.output = nn.Linear(4, C)
-
-    def forward(self, tokens):
-        return self.output(self.encoder(self.embedding(tokens)))
-
-
-class Scaled(nn.Module):
-    """Two inputs and a factor that is no tensor."""
-
-    def __init__(self):
-        super().__init__()
-        self.a, self.b = nn.Linear(2, C), nn.Linear(3, C, bias=False)
-
-    def forward(self, x, other, factor):
-        return self.a(x).tanh() + factor * self.b(other)
-
-
-def mlp():
-    return nn.Sequential(
-        nn.Linear(3, 6), nn.Tanh(), nn.Dropout(), nn.Linear(6, 5), nn.ReLU(True), nn.Linear(5, C)
-    )
-
-
-def convolutions():
-    return nn.Sequential(
-        *[nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(True), nn.AvgPool2d(2)],
-        *[nn.Conv2d(4, 2, 2, groups=2, stride=2), nn.Flatten(), nn.Linear(2, C)],
-    )
-
-
-CASES = {
-    "mlp": (mlp, lambda: randn(B, 3)),
-    "convolutions": (convolutions, lambda: randn(B, 2, 4, 4)),
-    "lstm": (ReadOut, lambda: randn(B, 4, 2)),
-    "lstm, every step": (lambda: ReadOut(True), lambda: randn(B, 2, 2)),
-    "transformer": (Transformer, lambda: torch.randint(5, (B, 2))),
-    "arguments": (Scaled, lambda: {"x": randn(B, 2), "other": randn(B, 3), "factor": 0.5}),
-    "tuple": (Scaled, lambda: (randn(B, 2), randn(B, 3), 0.5)),
-}
 
 
 @pytest.fixture(params=CASES)
 def case(request):
     build, inputs = CASES[request.param]
     return build().double(), inputs()
-
-
-def outputs(net, x, weights=None):
-    weights = dict(net.named_parameters()) if weights is None else weights
-    args, kwargs = ((), x) if isinstance(x, dict) else (x if isinstance(x, tuple) else (x,), {})
-    return functional_call(net, weights, args, kwargs)
-
-
-def jacobian(net, x):
-    """∂outputs/∂θ by torch.func, (B, D, P)."""
-    plain = copy.deepcopy(net).eval()
-    weights = {k: p.detach() for k, p in net.named_parameters() if p.requires_grad}
-    with torch.backends.mkldnn.flags(enabled=False):
-        j = jacrev(lambda w: outputs(plain, x, w).flatten(1))(weights)
-        return torch.cat([v.flatten(2) for v in j.values()], -1), outputs(plain, x).detach()
 
 
 def targets(z, loss):
@@ -137,7 +59,9 @@ def by_parameters(monkeypatch):
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "squared"])
-@pytest.mark.parametrize("kind", ["exact", "ggn", "empirical"])
+@pytest.mark.parametrize(
+    "kind", ["exact", pytest.param("ggn", marks=pytest.mark.slow), "empirical"]
+)
 def test_every_fisher_of_any_module_is_that_of_the_definition(case, kind, loss, monkeypatch):
     net, x = case
     j, z = jacobian(net, x)
@@ -159,14 +83,13 @@ def test_every_fisher_of_any_module_is_that_of_the_definition(case, kind, loss, 
     assert free.trace is None
 
 
-@pytest.mark.parametrize("kind", ["mc"])
-def test_the_monte_carlo_fisher_is_the_empirical_one_of_drawn_targets(case, kind):
+def test_the_monte_carlo_fisher_is_the_empirical_one_of_drawn_targets(case):
     net, x = case
     _, z = jacobian(net, x)
     drawn = torch.multinomial(
         z.softmax(-1).flatten(0, -2), 1, generator=torch.Generator().manual_seed(4)
     )
-    found = curvature(net, x, drawn, 3, kind, generator=torch.Generator().manual_seed(4))
+    found = curvature(net, x, drawn, 3, "mc", generator=torch.Generator().manual_seed(4))
     expected = curvature(net, x, drawn.view(z.shape[:-1]), 3, "empirical")
     near(found.eigenvalues, expected.eigenvalues)
 
@@ -178,17 +101,17 @@ def test_the_tangent_kernel_of_any_module_is_j_jt(case):
     near(ntk_spectrum(net, x), expected)
 
 
-def huberised(z, y):
+def waves(z, y):
     """Convex in some directions and not in others; a mean over examples."""
     return (z.sin() * y + z.pow(2).prod(-1, keepdim=True)).flatten(1).sum(1).mean()
 
 
-@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("reduction", ["sum", pytest.param("mean", marks=pytest.mark.slow)])
 def test_the_gauss_newton_matrix_of_a_function_has_its_hessian(case, reduction, monkeypatch):
     net, x = case
     j, z = jacobian(net, x)
     y, scale = torch.randn_like(z), 1 if reduction == "mean" else B
-    loss = lambda z, y: scale * huberised(z, y)  # noqa: E731
+    loss = lambda z, y: scale * waves(z, y)  # noqa: E731
     h = torch.autograd.functional.hessian(lambda z: loss(z, y), z)
     size = z[0].numel()
     h = h.reshape(B, size, B, size)
