@@ -62,7 +62,21 @@ def _krylov(net: Trajectory, hs: list[Tensor], x: Batch, steps: int) -> Tensor:
         return _unit(rows.squeeze(1))
 
     n_0, *_, n_end = widths(hs, x)
-    return lanczos_vectors(push, pull, hs[0], steps, (n_0, n_end))
+    if n_0 >= n_end:
+        return lanczos_vectors(push, pull, hs[0], steps, (n_0, n_end))
+    v = lanczos_vectors(pull, push, hs[0], steps, (n_end, n_0))
+    return _image(net, hs, x, v)
+
+
+def _image(net: Trajectory, hs: list[Tensor], x: Batch, v: Tensor) -> Tensor:
+    """An orthonormal basis of what J makes of the span of V (B, k, n), a decomposition a step.
+
+    For J with more rows than columns: outside of its image a Uᵀ J would have values below J's.
+    """
+    for step in range(len(hs) - 1):
+        pushed = torch.stack([push_step(net, one, step, hs, x) for one in v.unbind(1)], 2)
+        v = torch.linalg.qr(pushed / pushed.abs().amax((1, 2), keepdim=True).clamp_min(1e-300)).Q.mT
+    return v
 
 
 def lanczos_vectors(

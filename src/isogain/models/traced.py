@@ -60,7 +60,7 @@ class Trace:
         try:
             pulled = _gradients(ends, leaves, grads, batched=True)
         except RuntimeError as error:
-            if "vmap" not in str(error):
+            if not any(word in str(error) for word in ("vmap", "Batching rule")):
                 raise
             alone = [
                 _gradients(ends, leaves, [g[i] for g in grads], batched=False)
