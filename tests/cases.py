@@ -39,13 +39,13 @@ def covering(*axes: Sequence) -> list:
 
 def slow_but(cases: Iterable, *quick: int) -> list:
     """The cases, each a tuple of values, a value that is no tuple, or a pytest.param: slow but at these places."""
-    found = []
+    marked = []
     for place, case in enumerate(cases):
         if not hasattr(case, "marks"):
             case = pytest.param(*case) if isinstance(case, tuple) else pytest.param(case)
-        marks = case.marks if place in quick else pytest.mark.slow
-        found.append(pytest.param(*case.values, id=case.id, marks=marks))
-    return found
+        marks = case.marks if place in quick else [*case.marks, pytest.mark.slow]
+        marked.append(pytest.param(*case.values, id=case.id, marks=marks))
+    return marked
 
 
 KINDS = ("none", "gain", "hard", "manifold", "exp")
