@@ -1,6 +1,6 @@
 """The price of a constraint on 12 nn.Linear(512, 512) in a plain loop: a whole step minus the free one; batch 128, SGD.
 
-    python benchmarks/regularize.py [--layers 12] [--width 512] [--rounds 9] [--only NAMES]
+    python benchmarks/regularize.py [--layers 12] [--width 512] [--rounds 9] [--only NAMES] [--busy]
 
 "ours, separate" is `isogain.regularize` on the nn.Linear as they are, copies included; "ours, stack" the same
 regulariser on one parameter (layers, width, width). geotorch, geoopt and pogo-torch are left out where they are not
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from rounds import interleaved
+from rounds import clock_for, interleaved
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import orthogonal
 
@@ -152,7 +152,9 @@ def by_pogo(layers: int, width: int) -> Step:
     net = Separate(layers, width)
     biases = torch.optim.SGD([layer.bias for layer in net.layers], lr=LR, momentum=0.9)
     square = [layer.weight for layer in net.layers]
-    held = POGO(square, SGD(momentum=0.9), lr=LR, check_size=False)  # which refuses square ones
+    held = POGO(
+        square, SGD(momentum=0.9), lr=LR, check_size=False, flatten_fn=lambda w: w[None]
+    )  # which refuses square ones
     return Step(net, Both(held, biases), width)
 
 
@@ -199,15 +201,17 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--busy", action="store_true", help="one thread and its own seconds")
     parser.add_argument("--only", nargs="*", default=[])
     options = parser.parse_args()
+    clock = clock_for(options.busy)
     chosen = {
         k: v
         for k, v in builds().items()
         if not options.only or k.startswith(("free", "ours")) or any(o in k for o in options.only)
     }
     steps = {name: build(options.layers, options.width) for name, build in chosen.items()}
-    times = interleaved(steps, options.rounds)
+    times = interleaved(steps, options.rounds, clock)
     ours_costs = costs(times, "ours, separate")
     print(
         f"{options.layers} x {options.width}, {torch.get_num_threads()} threads, {options.rounds} rounds\n"
