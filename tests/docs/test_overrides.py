@@ -50,7 +50,8 @@ def named(pattern: re.Pattern) -> list[tuple[str, str]]:
 def conf(tmp_path_factory) -> Iterator[Path]:
     """Hydra, and the files that the pages have a reader write: a regulariser with its YAML, a cluster's settings."""
     folder, module = tmp_path_factory.mktemp("conf"), ModuleType("isogain.reg.coherence")
-    (source,) = (b.text for b in pages.blocks(ROOT / "docs/extending.md") if b.language == "python")
+    blocks = pages.blocks(ROOT / "docs/extending.md")
+    source, *_ = (b.text for b in blocks if b.language == "python")
     exec(source, module.__dict__)
     shown = [b.text for page in PAGES for b in pages.blocks(page)]
     yamls = [text for text in shown if re.match(r"# (?:conf/|@package)", text)]
