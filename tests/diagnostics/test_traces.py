@@ -270,8 +270,8 @@ def test_a_backward_pass_that_cannot_be_batched_goes_row_by_row():
     same(jacobian(along(net, "*"), x), torch.diag_embed(2 * h))
 
 
-def test_a_curvature_of_a_foreign_module_is_refused_by_name():
-    with pytest.raises(TypeError, match="Network of isogain's own, got Along"):
+def test_the_curvature_of_a_trajectory_is_refused_with_what_to_pass():
+    with pytest.raises(TypeError, match="of a module, got Along: pass the module itself"):
         curvature(along(plain(3, 3, 3), "*"), torch.randn(2, 3), torch.tensor([0, 1]))
 
 

@@ -18,14 +18,19 @@ def measured_copy(net: nn.Module, dtype: torch.dtype | None = None) -> Iterator[
     """A copy in eval mode, in `dtype` or the widest of its parameters' types, float32 at least, while the body runs.
 
     In the body gradients are on, autocast is off, attention and recurrences take the paths that can be differentiated
-    twice, and what is drawn from the global generators is put back. Raises ValueError where the module has no
-    parameter with `requires_grad`, complex parameters, or a normalisation that has no running statistics.
+    twice, and what is drawn from the global generators is put back. Raises TypeError for what is no module, such as a
+    trajectory, and ValueError where the module has no parameter with `requires_grad`, complex parameters, or a
+    normalisation that has no running statistics.
 
     >>> net = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
     >>> with measured_copy(net, torch.float64) as plain:
     ...     plain.training, plain[0].weight.dtype, net.training
     (False, torch.float64, True)
     """
+    if not isinstance(net, nn.Module):
+        raise TypeError(
+            f"curvature is that of a module, got {type(net).__name__}: pass the module itself"
+        )
     net = _unwrapped(net)
     _check(net)
     recurrent = any(isinstance(module, nn.RNNBase) for module in net.modules())
