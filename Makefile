@@ -4,7 +4,7 @@ CONSTRAINTS ?= constraints.txt
 VENV := .venv
 READY := $(VENV)/.ready
 ARGS ?= model=rnn reg=gain
-# an independent implementation to test curvature against; pip by itself would bring torchvision (see .bench)
+# an independent implementation to test curvature against; without what pip would bring along
 CURVLINOPS := curvlinops-for-pytorch einconv einops linear_operator opt_einsum
 
 # the study's sweeps: NAME/study is experiment=NAME, about four hours on two cores in all
@@ -73,7 +73,7 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) --no-deps $(CURVLINOPS)
 	@touch $@
 
-# torchvision stays out of the environment proper: where it is installed, torchmetrics imports it (1 to 2 s a start)
+# the alternatives that benchmarks time against and no test needs
 $(VENV)/.bench: $(READY)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/bench torchvision==0.29.1 geotorch==0.4.0
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/bench geotorch==0.4.0
 	@touch $@
