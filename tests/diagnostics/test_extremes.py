@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from cases import covering, networks, randn, same, small
+from cases import covering, networks, randn, same, slow_but, small
 
 from isogain.diagnostics.extremes import jacobian_extremes, lanczos_vectors
 from isogain.diagnostics.jacobian import jacobian_spectrum
@@ -57,7 +57,7 @@ def test_the_largest_is_a_lower_and_the_least_an_upper_bound_at_any_size(kind, g
     torch.testing.assert_close(found, logs[:, [0, -1]], rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize(("gain", "length"), [(0.9, 784), (1.2, 784)])
+@pytest.mark.parametrize(("gain", "length"), slow_but([(0.9, 784), (1.2, 784)], 0))
 def test_a_linear_orthogonal_rnn_has_one_singular_value_at_any_length(gain, length):
     net = RNN(3, 4, length, 8, activation="linear")
     orthogonal_(net.recurrent, gain)
