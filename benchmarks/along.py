@@ -20,7 +20,7 @@ from isogain.init import orthogonal_
 from isogain.models.along import Along, along
 from isogain.models.mlp import MLP
 
-DEPTHS = (25, 50, 100, 200)
+PARTS = (8, 4, 2, 1)  # of the layers: the time a layer is to stay as it is
 
 
 def same_layers(net: MLP) -> Along:
@@ -55,26 +55,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--layers", type=int, default=200)
+    parser.add_argument("--width", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--busy", action="store_true", help="one thread, and CPU time")
     options = parser.parse_args()
     clock = clock_for(options.busy)
     torch.manual_seed(0)
     for name, gain, examples in (("plain", 1.0, 8), ("exact", 1.5, 2)):
-        net, x = network(200, 400, gain), torch.randn(examples, 28)
+        net, x = network(options.layers, options.width, gain), torch.randn(examples, 28)
         rows = {"built-in": net, "along": same_layers(net)}
         calls = {row: measured(path, x, name == "exact") for row, path in rows.items()}
         times = interleaved(calls, options.rounds, clock)
-        print(f"\nMLP 200 × 400, {examples} examples, {name}; goal: 1.3\n")
+        print(f"\nMLP {options.layers} × {options.width}, {examples} examples, {name}; goal: 1.3\n")
         print(table(times, "built-in", 1, "s"), flush=True)
     x, calls = torch.randn(8, 28), {}
-    for depth in DEPTHS:
+    for depth in [options.layers // part for part in PARTS]:
         net = network(depth, 100, 1.0)
         calls[f"{depth} layers"] = measured(same_layers(net), x, False)
     times = interleaved(calls, options.rounds, clock)
     a_layer = {name: [t / int(name.split()[0]) for t in own] for name, own in times.items()}
     print("\nnn.Sequential, 100 units, 8 examples, milliseconds a layer; goal: no growth\n")
-    print(table(a_layer, "25 layers", 1e-3, "ms"), flush=True)
+    print(table(a_layer, f"{options.layers // PARTS[0]} layers", 1e-3, "ms"), flush=True)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from runs import SMALL
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 SMALLEST = {
+    "along": "--layers 8 --width 8 --rounds 1",
     "callbacks": "rnn-rows --rounds 1 --gains 1.0",
     "constraints": "rnn:8x4 --rounds 1 --only soft",
     "curvature": "--depth 2 --hidden 8 --batch 4 --rounds 1",
@@ -20,6 +21,7 @@ SMALLEST = {
     "epoch": " ".join(["--rounds 1", *SMALL]),
     "folders": "--megabytes 1 --spectra 3 --runs 3 --points 3 --few 2",
     "recurrence": "--hidden 8 --rounds 1",
+    "regularize": "--layers 2 --width 16 --rounds 1 --only cayley",
     "theory": "--rounds 1",
 }
 LIBRARIES = {"rounds"}  # what the others share

@@ -142,14 +142,14 @@ def test_no_command_of_the_pages_escapes():
     assert len(TRAIN) > 20 and len(named(OVERRIDES)) > 50 and len(named(KEY)) > 5
 
 
-@pytest.mark.parametrize("command", slow_but(zip(TRAIN), *range(0, 200, 2)), ids=where)
+@pytest.mark.parametrize("command", slow_but(zip(TRAIN), *range(0, 200, 6)), ids=where)
 def test_every_run_and_both_ends_of_every_sweep_pass_the_checks_before_a_run(command, conf):
     overrides = [word for word in command.words[2:] if word not in ("-m", "--help")]
     for point in points(overrides):
         rehearse(**built(conf, point))
 
 
-@pytest.mark.parametrize("shown", slow_but(zip(named(OVERRIDES)), *range(0, 200, 2)), ids=where)
+@pytest.mark.parametrize("shown", slow_but(zip(named(OVERRIDES)), *range(0, 200, 6)), ids=where)
 def test_every_override_in_a_sentence_is_taken_beside_some_choice_of_its_group(shown, conf):
     words = spelt_out(shown[1])
     assert all(has(conf, word[:-1]) for word in words if word.endswith("="))  # a column's head

@@ -110,7 +110,7 @@ def test_every_key_of_the_root_config_is_among_the_malformed():
         ("expriment=copy", "expriment: no such key; did you mean 'experiment'?"),
         ("hydra.launcher.jobs=2", "hydra.launcher.jobs: no such key; hydra.launcher has no options; cluster=local and"),
         ("++reg.nope=1 reg=none", "reg.nope: Regularizer has no such option; there is: none"),
-        ("++init.nope=1", "init.nope: orthogonal_ has no such option; there is: gain"),
+        ("++init.nope=1", "init.nope: orthogonal_ has no such option; there is: blocks, gain, view"),
         (
             "callbacks=full 'callbacks.curvature.kinds=[[mc]]'",
             "callbacks.curvature.kinds=[['mc']]: must be a list, each one of exact, ggn, mc, empirical",

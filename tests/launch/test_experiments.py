@@ -103,6 +103,7 @@ def header(name: str) -> str:
 @pytest.mark.parametrize(
     "name", [slow(name) if name not in SIZED or name.startswith("hlav") else name for name in ALL]
 )
+@pytest.mark.slow
 def test_every_point_of_every_size_passes_the_checks_before_a_run(name):
     for config in configs(name, points(sweep(name))):
         rehearse(**parts(config))

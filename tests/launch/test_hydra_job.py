@@ -205,6 +205,7 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(resumed, tmp_path):
     assert metrics(folder) == metrics(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_over_points_that_diverge(tmp_path):
     sweep = ("reg=none", "optim=sgd", "optim.lr=1e30,0.01", "model.activation=linear")
     result = forked_call(tmp_path, "-m", *TINY, "trainer.max_epochs=1", *sweep, "out=sweep")

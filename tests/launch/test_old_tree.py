@@ -51,6 +51,7 @@ def test_its_table_holds_the_numbers_of_its_summaries(sweep):
     assert sorted(table["test/loss"]) == expected
 
 
+@pytest.mark.slow
 def test_results_and_figures_are_made_of_it(sweep, tmp_path):
     assert results([str(sweep), "--by", "reg", "--out", str(tmp_path / "report")]) == 0
     figure = tmp_path / "learning.png"

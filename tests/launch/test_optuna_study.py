@@ -50,6 +50,7 @@ def study(tmp_path_factory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_a_study_that_is_resumed_has_each_trial_once_in_the_folder_of_its_number(study):
     found = trials(study)
     assert [trial.number for trial in found] == [0, 1, 2, 3, 4]

@@ -39,6 +39,7 @@ def killed(by: int, after: tuple[Path, str], log: Path, *arguments: str, **envir
     return process.exitcode
 
 
+@pytest.mark.slow
 def test_a_requeued_job_goes_on_by_itself_where_it_was(tmp_path):
     out, log = tmp_path / "run", tmp_path / "log"
     assert killed(signal.SIGKILL, (log, "epoch  2"), log, f"out={out}", **JOB) == -signal.SIGKILL

@@ -132,6 +132,7 @@ def test_checkpoints_of_nobody_knows_which_run_are_not_gone_on_with(copied, tmp_
     ],
 )
 @pytest.mark.parametrize("begun", slow_but([True, False], 0))
+@pytest.mark.slow
 def test_another_sweep_is_refused_before_its_first_point(sweep, tmp_path, options, lines, begun):
     out = Path(shutil.copytree(sweep, tmp_path / "sweep"))
     for point in ("0", "1") if not begun else ():

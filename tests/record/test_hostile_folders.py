@@ -110,6 +110,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("every", slow_but([4, 1], 0))
+@pytest.mark.slow
 def test_no_tool_is_silenced_by_all_of_them_together(tmp_path, capsys, every):
     together = list(HAZARDS.values())[::every]
     for number, hazard in enumerate(together):

@@ -7,6 +7,8 @@ import tomllib
 from importlib import import_module
 from pathlib import Path
 
+import pytest
+
 PAGE = """
 import pytest
 from isogain.reg import Soft
@@ -37,6 +39,7 @@ def pytest_on(folder, text, *options):
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_a_marker_makes_a_case_of_every_clause_and_shows_the_broken_ones(tmp_path):
     done = pytest_on(tmp_path, PAGE)
     assert done.returncode == 1, done.stderr

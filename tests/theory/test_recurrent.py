@@ -92,6 +92,7 @@ def test_one_step_of_our_lstm_has_the_predicted_mean_and_variance(
     ("forget_bias", "weights"),
     slow_but([(b, w) for b in (0.0, 1.0, 4.0) for w in ("orthogonal", "gaussian")], 2, 5),
 )
+@pytest.mark.slow
 def test_the_critical_lstm_has_a_mean_squared_singular_value_of_1(forget_bias, weights):
     sigma_w = lstm_critical(forget_bias, 0.3, 28, weights)
     assert lstm_step(sigma_w, forget_bias, 0.3, 28, weights).mean == pytest.approx(1, abs=1e-5)

@@ -102,6 +102,7 @@ def contraction(phi, sigma_w, sigma_b, depth, where):
 
 
 @pytest.mark.parametrize(("where", "depth", "weights", "draws"), [*CASES, *starmap(slow, MORE)])
+@pytest.mark.slow
 def test_the_spectrum_of_a_finite_network_is_the_predicted_one(where, depth, weights, draws):
     phi, q, sigma_w, sigma_b = setting(where)
     s2 = torch.stack([draw(phi, q, sigma_w, sigma_b, depth, weights) for _ in range(draws)])

@@ -51,6 +51,7 @@ def of_panels(kind_):
     return [p for section in made.sections for p in section.panels if type(p).__name__ == kind_]
 
 
+@pytest.mark.slow
 def test_every_line_plots_metrics_are_logged(logged):
     names = {name for plot in of_panels("LinePlot") for name in plot.y}
     assert {panel.name for panel in panels.PANELS} == names <= logged[0]

@@ -85,6 +85,7 @@ def run_of(server: Server) -> Any:
     return run
 
 
+@pytest.mark.slow
 def test_the_attempts_of_a_run_are_one_run_with_group_job_type_and_tags(sweep, server):
     run = run_of(server)
     assert len(offline.of_run(sweep / "0")) == 2

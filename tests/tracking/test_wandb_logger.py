@@ -141,6 +141,7 @@ def test_runs_of_one_process_are_runs_of_their_own(tmp_path):
         assert kind(records(folder), "run")[0]["display_name"] == run.name
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_marked_and_a_resumed_one_keeps_its_id(tmp_path):
     out = tmp_path / "run"
     with pytest.raises(ZeroDivisionError):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from cases import slow_but
 from runs import composed, small_run
 from torch import nn
 
@@ -145,7 +146,7 @@ def without() -> dict[bool, tuple[Seen, dict[str, Any], str]]:
     return {}
 
 
-@pytest.mark.parametrize("name", SHOWN)
+@pytest.mark.parametrize("name", slow_but(SHOWN, *range(0, len(SHOWN), 4)))
 def test_an_option_that_acts_does_so_in_a_run(tmp_path, monkeypatch, caplog, without, name):
     monkeypatch.setattr("runs.SMALL", ("logger=csv",))
     overrides, check = SHOWN[name]

@@ -56,6 +56,7 @@ def test_every_run_is_accounted_for_in_print(sweep, capsys):
     assert "\x1b" not in told and "\\<script>" in told and "\\|" in told
 
 
+@pytest.mark.slow
 def test_the_files_hold_what_the_table_says(sweep, written):
     runs = pd.read_csv(written / "runs.csv")
     assert len(runs) == 18
