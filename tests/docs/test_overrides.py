@@ -35,6 +35,7 @@ WORD = r"[a-z_]+(?:[./][\w.]+)?=\S*"
 OVERRIDES = re.compile(rf"(?:[a-z]+ )?{WORD}.*")
 NO_OVERRIDES = {"n=8, 2 diverged", "reg=gain|none init.gain>1 failed"}  # a table's cell, a filter
 STANDS_FOR = {"NAME": "gap", "OPTION": "partition", "...": "gain", "m": "0.1", "k": "2"}
+OF_PYTHON = "docs/own_network.md"  # its inline code shows arguments of calls
 CALL = re.compile(r"python (?:train\.py|-m isogain\.|benchmarks/)")
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
 KEY = re.compile(rf"(?:trainer|{'|'.join(GROUPS)})\.[\w.]+")
@@ -43,6 +44,7 @@ KEY = re.compile(rf"(?:trainer|{'|'.join(GROUPS)})\.[\w.]+")
 def named(pattern: re.Pattern) -> list[tuple[str, str]]:
     """Page and inline code of this shape."""
     shown = {(pages.name(page), code) for page in PAGES for code in pages.inline(page)}
+    shown = {(page, code) for page, code in shown if page != OF_PYTHON}
     return sorted(x for x in shown if pattern.fullmatch(x[1]) and x[1] not in NO_OVERRIDES)
 
 

@@ -44,6 +44,12 @@ class Density:
     count: int
     resolved: Tensor
 
+    def __repr__(self) -> str:
+        examples, probes, nodes = self.logs.shape
+        return (
+            f"Density({examples} examples, {self.count} values, {probes} probes of {nodes} nodes)"
+        )
+
     def mean(self, function: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         """Σ f(log σ_i)/m over all singular values and its error, (B, ...) each, for an f that maps (...) to (..., *A).
 
