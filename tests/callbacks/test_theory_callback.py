@@ -123,6 +123,7 @@ def test_the_record_has_the_prediction_once_and_its_density(tmp_path):
     assert np.trapezoid(density, s) + atoms[1].sum() == pytest.approx(1, abs=1e-2)
 
 
+@pytest.mark.slow
 def test_the_summary_of_a_critical_run_has_prediction_and_measurement(tmp_path):
     small_run(tmp_path / "run", *MLP_RUN, "model.hidden=64", "init=critical", "init.q_star=0.5")
     found = summary(tmp_path / "run")

@@ -89,6 +89,7 @@ def test_powers_of_a_jordan_block_are_right_though_nothing_grows_or_shrinks(n, l
     torch.testing.assert_close(found, expected, rtol=0, atol=ATOL[dtype])
 
 
+@pytest.mark.slow
 def test_an_example_that_no_precision_at_hand_resolves_is_nan_and_the_others_are_measured():
     """(I + N)²⁰⁰ of one Jordan block of 24: the 24th root of a rounding error moves its eigenvalues."""
     net, x = jordan(24, 200, activation="relu"), torch.ones(2, 200, 1)

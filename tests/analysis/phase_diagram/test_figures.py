@@ -25,6 +25,7 @@ def test_the_phase_diagram_holds_chi_and_the_critical_line():
     assert axes.get_xlabel() and axes.get_ylabel() and axes.get_title() == "Phases of tanh"
 
 
+@pytest.mark.slow
 def test_the_density_figure_has_a_curve_a_depth_and_a_mark_an_atom():
     data = figures.density_data("hardtanh", 0.3, 1.1, [2, 5], "orthogonal")
     s, curve, atoms = data[5]
