@@ -192,6 +192,7 @@ def test_unknown_words_and_padding_are_counted(root):
     assert data.counts["places"] == 2 * LINES * 12
 
 
+@pytest.mark.slow
 def test_learned_embeddings_are_trained_and_saved_and_a_cut_run_goes_on_bitwise(root, tmp_path):
     options = ("data=sentiment", f"data.root={root}", "data.dim=5", "data.batch_size=8")
     small_run(tmp_path / "whole", *options)

@@ -39,7 +39,7 @@ def test_a_drawn_task_trains_every_model_that_can_hold_it(tmp_path, task, model)
     assert found["status"] == "finished" and math.isfinite(found["test/loss"])
 
 
-@pytest.mark.parametrize("options", CASES)
+@pytest.mark.parametrize("options", slow_but(CASES, 0, 1))
 def test_a_run_says_the_baseline_and_no_accuracy_where_there_is_none(tmp_path, options):
     found = small_run(tmp_path / "run", *options, "trainer.max_epochs=1")
     rows = metrics(tmp_path / "run")

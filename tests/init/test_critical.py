@@ -167,7 +167,7 @@ def test_a_wrong_option_is_told_as_with_every_initialiser():
     ]
 
 
-@pytest.mark.parametrize("base", slow_but(sorted(BASES), 1))
+@pytest.mark.parametrize("base", slow_but(sorted(BASES)))
 def test_prediction_and_measurement_of_a_wide_critical_mlp_agree(base):
     depth, q = 16, 0.3
     net = MLP(30, 2, hidden=400, depth=depth).double()

@@ -158,7 +158,7 @@ def test_a_failed_run_is_marked_and_a_resumed_one_keeps_its_id(tmp_path):
     assert events > sum(f"{SPECTRUM}.values" in item for item in resumed)
 
 
-@pytest.mark.parametrize("id_left", slow_but(["whole", "cut"], 1))
+@pytest.mark.parametrize("id_left", slow_but(["whole", "cut"]))
 def test_rows_and_histograms_that_a_kill_took_from_w_and_b_are_made_up_once(tmp_path, id_left):
     """The kill is one before which nothing reached W&B's file, as a power cut leaves it."""
     out = tmp_path / "run"
