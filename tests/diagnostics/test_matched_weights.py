@@ -108,3 +108,10 @@ def test_the_norm_of_a_sparse_gradient_is_that_of_the_dense_one():
     for net in (sparse, dense):
         net(torch.tensor([1, 3, 1])).square().sum().backward()
     assert gradient_norms(sparse)["weight"] == pytest.approx(gradient_norms(dense)["weight"])
+
+
+def test_several_patterns_take_what_any_of_them_takes_and_each_has_to_take_something():
+    net = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2))
+    assert weight_spectra(net, ["1.*", "0.*"]).keys() == {"0/weight", "1/weight"}
+    with pytest.raises(ValueError, match=r"match='2\.\*' names no matrix of Sequential"):
+        weight_spectra(net, ["0.*", "2.*"])

@@ -3,7 +3,7 @@
 Axes: a weight is a matrix (n, k), or by a view or blocks a stack of them, (..., n, k).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import product
 
@@ -18,15 +18,16 @@ from isogain.linalg.per_core import singular_values
 
 View = Callable[[Tensor], Tensor]
 Blocks = int | str
+Patterns = str | Sequence[str]
 
 
 @torch.no_grad()
 def weight_spectra(
-    net: nn.Module, match: str = "*", view: View | None = None, blocks: Blocks | None = None
+    net: nn.Module, match: Patterns = "*", view: View | None = None, blocks: Blocks | None = None
 ) -> dict[str, Tensor]:
     """Singular values of every weight that `match` names, in float64; name -> (matrices, min(n, k)), descending.
 
-    `match` is a pattern such as "*.fc*.weight" of names with dots, those of the result have "/" for them; a
+    `match` is a pattern such as "*.fc*.weight" of names with dots, or several; those of the result have "/" for them; a
     parametrised weight is what its parametrisation makes of it. Vectors are left out. `view` maps a parameter to
     (..., n, k): lambda w: w.flatten(1) a convolution. `blocks` splits the first axis into so many matrices, or one a
     letter ("qkv"); weight_hh of nn.LSTM and nn.GRU is split by itself. Raises ValueError where no matrix matches, where
@@ -47,7 +48,7 @@ def weight_spectra(
 def weight_gaps(
     net: nn.Module,
     gain: float | Mapping[str, float] = 1.0,
-    match: str = "*",
+    match: Patterns = "*",
     view: View | None = None,
     blocks: Blocks | None = None,
 ) -> dict[str, float]:
@@ -72,15 +73,11 @@ def weight_gaps(
 
 
 def _matrices(
-    net: nn.Module, match: str, view: View | None, blocks: Blocks | None
+    net: nn.Module, match: Patterns, view: View | None, blocks: Blocks | None
 ) -> Iterator[tuple[str, str, Tensor]]:
     """Name, the letters of its blocks, and (..., n, k) of every weight that matches."""
     named = {name: w for name, w in _weights(net) if w.ndim > 1}
-    names = [name for name in named if fnmatchcase(name, match)]
-    if not names:
-        raise ValueError(
-            f"match='{match}' names no matrix of {type(net).__name__}: {nearest(match, named)}"
-        )
+    names = _named(net, list(named), [match] if isinstance(match, str) else match)
     gates = gated_weights(net)
     for name in names:
         w = named[name]
@@ -132,3 +129,13 @@ def _labels(name: str, letters: str, w: Tensor) -> list[str]:
     if axes and letters:
         axes[-1] = list(letters)
     return ["/".join([name, *place]) for place in product(*axes)]
+
+
+def _named(net: nn.Module, names: list[str], patterns: Sequence[str]) -> list[str]:
+    """The names that any pattern takes, in the order of the module; each pattern has to take one."""
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise ValueError(
+                f"match='{pattern}' names no matrix of {type(net).__name__}: {nearest(pattern, names)}"
+            )
+    return [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
