@@ -40,6 +40,8 @@ bench: $(VENV)/.bench ## every table of benchmarks/, beside the alternatives it 
 	@$(VENV)/bin/python benchmarks/recurrence.py
 	@PYTHONPATH=$(VENV)/bench $(VENV)/bin/python benchmarks/epoch.py --torchvision
 	@PYTHONPATH=$(VENV)/bench $(VENV)/bin/python benchmarks/constraints.py
+	@PYTHONPATH=$(VENV)/bench $(VENV)/bin/python benchmarks/regularize.py
+	@$(VENV)/bin/python benchmarks/along.py
 	@$(VENV)/bin/python benchmarks/curvature.py
 	@$(VENV)/bin/python benchmarks/diagnostics.py --slow
 	@$(VENV)/bin/python benchmarks/callbacks.py
@@ -75,5 +77,5 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 
 # the alternatives that benchmarks time against and no test needs
 $(VENV)/.bench: $(READY)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/bench geotorch==0.4.0
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/bench geotorch==0.4.0 pogo-torch==1.0.2
 	@touch $@

@@ -1,4 +1,4 @@
-"""Orthogonal gates in nn.LSTM: each of the four recurrent matrices on the Stiefel manifold, and what a gradient meets."""
+"""Orthogonal gates in nn.LSTM: each of the four recurrent matrices stays orthogonal, and what a gradient meets."""
 
 import torch
 from torch import nn
