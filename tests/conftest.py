@@ -4,11 +4,26 @@ import os
 import sys
 from collections.abc import Iterator
 from multiprocessing import forkserver
+from pathlib import Path
 
 import pytest
 import torch
+from quick_share import slow_ids
 
 torch.set_num_threads(1)  # the matrices are tiny
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `quick_share` leaves to the slow suite: of a law that has slow cases already, of those that have none."""
+    here = Path(__file__).parent
+    quick = [item for item in items if not item.get_closest_marker("slow")]
+    cases = [
+        (item.path.relative_to(here).as_posix(), getattr(item, "originalname", item.name))
+        for item in quick
+    ]
+    for place in slow_ids(cases):
+        quick[place].add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)
