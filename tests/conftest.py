@@ -15,7 +15,7 @@ torch.set_num_threads(1)  # the matrices are tiny
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `quick_share` leaves to the slow suite: of a law that has slow cases already, of those that have none."""
+    """Mark what `quick_share` leaves to the slow suite, of the cases that are not slow already."""
     here = Path(__file__).parent
     quick = [item for item in items if not item.get_closest_marker("slow")]
     cases = [

@@ -1,4 +1,4 @@
-"""How many cases of the laws that take longest the quick suite runs: every k-th; 0: none. The slow suite runs the others.
+"""How many cases of the laws that take longest are quick: every k-th; 0: none. The others are slow.
 
 The times are sums over a law's cases: those of two seconds and more stand here.
 """
