@@ -13,8 +13,8 @@ from isogain.diagnostics.fisher import (
     fisher_eigenvalues,
     forms,
     ntk_spectrum,
-    softmax_factor,
 )
+from isogain.diagnostics.output_rows import softmax_factor
 from isogain.init import orthogonal_
 from isogain.models.lstm import LSTM
 from isogain.models.mlp import MLP

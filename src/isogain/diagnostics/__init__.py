@@ -15,6 +15,7 @@ from isogain.diagnostics.jacobian import (
     jacobian_spectra,
     jacobian_spectrum,
 )
+from isogain.diagnostics.matched_weights import weight_gaps, weight_spectra
 from isogain.diagnostics.plain_product import Spectra
 from isogain.diagnostics.signals import Signals, correlations, signals
 from isogain.diagnostics.weights import kernel_gaps, kernel_shapes, kernel_spectra
@@ -42,4 +43,6 @@ __all__ = [
     "ntk_spectrum",
     "signal_gradient_norms",
     "signals",
+    "weight_gaps",
+    "weight_spectra",
 ]

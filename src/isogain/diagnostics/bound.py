@@ -10,8 +10,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from isogain.diagnostics.fisher import Loss, curvature, every_output, softmax_factor
+from isogain.diagnostics.fisher import curvature
 from isogain.diagnostics.gram import bare, deltas, outputs
+from isogain.diagnostics.output_rows import Loss, every_output, softmax_factor
 from isogain.models.base import Network
 
 

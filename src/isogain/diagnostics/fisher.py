@@ -15,49 +15,64 @@ With `per_step` the logits of an example are those of all T steps, C = T · outp
 ∇ℓ = p − e_y for cross-entropy, z − y for the squared loss ½‖z − y‖². Martens 2020, sections 5 to 9.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor
-from torch.nn.functional import one_hot
+from torch import Tensor, nn
 
 from isogain.config.ranges import between
-from isogain.diagnostics.gram import bare, gram, outputs, product, squared_norms
+from isogain.diagnostics.gram import (
+    DUAL,
+    FORMED,
+    bare,
+    gram,
+    outputs,
+    product,
+    squared_norms,
+)
 from isogain.diagnostics.lanczos import largest_eigenvalues
+from isogain.diagnostics.linearised import Linearised
+from isogain.diagnostics.loss_hessian import LossFunction
+from isogain.diagnostics.measured_copy import measured_copy
+from isogain.diagnostics.module_arguments import Arguments, in_precision
+from isogain.diagnostics.module_fisher import (
+    OutputCurvature,
+    largest,
+    module_eigenvalues,
+    module_kernel,
+)
+from isogain.diagnostics.output_rows import Kind, Loss, every_output, output_rows
 from isogain.diagnostics.precision import at_least_single
 from isogain.models.base import Network
-
-Kind = Literal["exact", "ggn", "mc", "empirical"]
-Loss = Literal["cross_entropy", "squared"]
-DUAL = 4096  # rows up to which their Gram matrix is formed
-FORMED = 2**28  # entries of gradients up to which they are formed, where the Gram matrix needs that
 
 
 @dataclass(frozen=True)
 class Curvature:
     """What the Fisher of a batch is like; `rank` and `condition`, λ_max over the least above 0, only where all of its
-    eigenvalues are known.
+    eigenvalues are known. Of a module that is no Network there is no `trace` where Lanczos is used on more than 4096
+    rows, and no `condition` where a loss function that is not convex makes an eigenvalue negative.
 
     >>> Curvature(torch.tensor([2.0]), trace=3.0, rank=2, condition=2.0, method="dual").trace
     3.0
     """
 
     eigenvalues: Tensor
-    trace: float
+    trace: float | None
     rank: int | None
     condition: float | None
     method: Literal["dual", "lanczos"]
 
 
 def fisher_eigenvalues(
-    net: Network,
-    x: Tensor,
+    net: nn.Module,
+    x: Arguments,
     y: Tensor,
     k: int = 1,
     kind: Kind = "exact",
-    loss: Loss = "cross_entropy",
+    loss: Loss | LossFunction = "cross_entropy",
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """The k largest eigenvalues of F on (x, y), descending, in float64; (k,). `generator` draws the targets of mc.
@@ -66,12 +81,22 @@ def fisher_eigenvalues(
     of the rows' gradients, which is formed where it is small and multiplied matrix-free by Lanczos elsewhere; the
     others of its P are 0. Raises ValueError unless 1 <= k <= P.
 
+    Any module is measured, in eval mode and by its P parameters with `requires_grad` (of a parametrised one those that
+    the optimiser moves), which `measured_copy` and `Linearised` qualify; x may be a tuple or mapping of arguments. Its
+    outputs are (B, C) or (B, ..., C), rows of an example of which ℓ is the sum. A `loss` that is a function of outputs
+    and targets, and the mean or sum of each example's own, has its Gauss-Newton matrix by kind="ggn", with its own
+    weight of an example, or its "empirical" one; Schraudolph 2002, section 3.
+
     >>> from isogain.models import MLP
     >>> net, x, y = MLP(2, 3, hidden=4), torch.ones(2, 2), torch.tensor([0, 1])
     >>> values = fisher_eigenvalues(net, x, y, k=2, kind="empirical")
     >>> values.shape, bool(values[0] >= values[1] >= 0)
     (torch.Size([2]), True)
     """
+    if not (isinstance(net, Network) and isinstance(x, Tensor) and isinstance(loss, str)):
+        with _linearised(net, x) as model:
+            h = OutputCurvature(model.z, y, kind, loss, generator)
+            return largest(module_eigenvalues(model, h, k, False).values, k, model.size)
     net, x = at_least_single(net, x)
     net = bare(net)
     rows = forms(net, x, y, kind, loss, generator)
@@ -85,12 +110,12 @@ def fisher_eigenvalues(
 
 
 def curvature(
-    net: Network,
-    x: Tensor,
+    net: nn.Module,
+    x: Arguments,
     y: Tensor,
     k: int = 1,
     kind: Kind = "exact",
-    loss: Loss = "cross_entropy",
+    loss: Loss | LossFunction = "cross_entropy",
     generator: torch.Generator | None = None,
 ) -> Curvature:
     """The k largest eigenvalues, trace, rank and condition of F as in `fisher_eigenvalues`, computed in float64.
@@ -105,6 +130,9 @@ def curvature(
     >>> fisher.eigenvalues.item() <= fisher.trace, fisher.rank <= 4
     (True, True)
     """
+    if not (isinstance(net, Network) and isinstance(x, Tensor) and isinstance(loss, str)):
+        with _linearised(net, x, torch.float64) as model:
+            return _module_curvature(model, OutputCurvature(model.z, y, kind, loss, generator), k)
     net, x = bare(net, torch.float64), x.double()
     rows = forms(net, x, y, kind, loss, generator)
     count = min(_checked(net, k), rows.shape[0] * rows.shape[1])
@@ -118,7 +146,7 @@ def curvature(
     return Curvature(_filled(values[:k], k), values.sum().item(), len(above), condition, "dual")
 
 
-def ntk_spectrum(net: Network, x: Tensor) -> Tensor:
+def ntk_spectrum(net: nn.Module, x: Arguments) -> Tensor:
     """Eigenvalues of the neural tangent kernel Θ = JJᵀ of all logits, of all steps with `per_step`, J = ∂logits/∂θ,
     descending, in float64; (B·C,).
 
@@ -131,20 +159,12 @@ def ntk_spectrum(net: Network, x: Tensor) -> Tensor:
     >>> values.shape, abs(values[0].item() / (2 * fisher.item()) - 1) < 1e-4
     (torch.Size([6]), True)
     """
+    if not (isinstance(net, Network) and isinstance(x, Tensor)):
+        with _linearised(net, x, torch.float64) as model:
+            return torch.linalg.eigvalsh(module_kernel(model)).flip(0)
     net, x = bare(net, torch.float64), x.double()
     logits = outputs(net, x)[0].detach()
     return torch.linalg.eigvalsh(gram(net, x, every_output(logits))).flip(0)
-
-
-def softmax_factor(logits: Tensor) -> Tensor:
-    """C − 1 rows s with Σ s sᵀ = diag(p) − ppᵀ, p = softmax(logits): (B, C) -> (C − 1, B, C).
-
-    s = √p ⊙ q with q an orthonormal basis of the complement of √p, from the Householder reflection of √p to −e_C.
-    """
-    u = (logits.log_softmax(-1) / 2).exp()
-    unit = torch.eye(u.shape[1], dtype=u.dtype, device=u.device)
-    basis = unit[:-1, None] - u[:, :-1].mT[..., None] * (u + unit[-1]) / (1 + u[:, -1:])
-    return u * basis
 
 
 def forms(
@@ -158,44 +178,8 @@ def forms(
     """Rows s with Σ s sᵀ = H_b/B, in the network's precision; (R, B, C), with `per_step` C = T · outputs a step."""
     with torch.no_grad():
         logits = net(x).double()
-    if kind == "mc":
-        y = _drawn(logits, loss, generator)
-    if kind in ("exact", "ggn"):
-        one = loss == "cross_entropy"
-        rows = _per_step(softmax_factor, logits) if one else every_output(logits.flatten(1))
-    elif loss == "cross_entropy":
-        rows = (logits.softmax(-1) - one_hot(y, logits.shape[-1])).flatten(1)[None]
-    else:
-        rows = (logits - y).flatten(1)[None]
+    rows = output_rows(logits, y, kind, loss, generator)
     return (rows / len(x) ** 0.5).to(x)
-
-
-def _per_step(factor: Callable[[Tensor], Tensor], logits: Tensor) -> Tensor:
-    """Rows of each step, 0 at the others: logits (B, C) -> (R, B, C), (B, T, C) -> (T·R, B, T·C)."""
-    if logits.ndim == 2:
-        return factor(logits)
-    rows = torch.stack([factor(step) for step in logits.unbind(1)])  # (T, R, B, C)
-    unit = torch.eye(len(rows), dtype=rows.dtype, device=rows.device)
-    return torch.einsum("trbc,tu->trbuc", rows, unit).flatten(0, 1).flatten(2)
-
-
-def every_output(logits: Tensor) -> Tensor:
-    """The unit vectors as rows, H = I; (C, B, C)."""
-    unit = torch.eye(logits.shape[-1], dtype=logits.dtype, device=logits.device)
-    return unit[:, None].expand(-1, len(logits), -1)
-
-
-def _drawn(logits: Tensor, loss: Loss, generator: torch.Generator | None) -> Tensor:
-    """Targets drawn from the prediction: a class, or the outputs plus unit Gaussian noise."""
-    if generator is None:
-        raise ValueError("kind='mc' draws targets: it needs a generator")
-    logits, device = logits.to(generator.device), logits.device
-    if loss == "cross_entropy":
-        p = logits.softmax(-1)
-        drawn = torch.multinomial(p.flatten(0, -2), 1, generator=generator)
-        return drawn.view(p.shape[:-1]).to(device)
-    noise = torch.randn(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device)
-    return (logits + noise).to(device)
 
 
 def _checked(net: Network, k: int) -> int:
@@ -214,3 +198,37 @@ def _dual(net: Network, rows: Tensor) -> bool:
     n = rows.shape[0] * rows.shape[1]
     formed = n * sum(p.numel() for p in net.parameters()) if net.sequential else 0
     return n <= DUAL and formed <= FORMED
+
+
+class _Unfused(nn.Module):
+    """A Network by its plain definition, which can be differentiated twice."""
+
+    def __init__(self, net: Network) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net.readout(self.net.trajectory(self.net.start(x), x))
+
+
+@contextmanager
+def _linearised(
+    net: nn.Module, x: Arguments, dtype: torch.dtype | None = None
+) -> Iterator[Linearised]:
+    if isinstance(net, Network):
+        net = _Unfused(bare(net))
+    with measured_copy(net, dtype) as plain:
+        kinds = (p.dtype for p in plain.parameters() if p.is_floating_point())
+        yield Linearised(plain, in_precision(x, next(kinds)))
+
+
+def _module_curvature(model: Linearised, h: OutputCurvature, k: int) -> Curvature:
+    values, trace, method = module_eigenvalues(model, h, k, True)
+    top = largest(values, k, model.size)
+    if method == "lanczos":
+        return Curvature(top, trace, None, None, method)
+    sizes = values.abs().sort(descending=True).values
+    above = sizes[sizes > len(sizes) * torch.finfo(values.dtype).eps * sizes[0]]
+    definite = len(above) > 0 and bool(values[-1] > -above[-1])
+    condition = (above[0] / above[-1]).item() if definite else None
+    return Curvature(top, trace, len(above), condition, method)

@@ -4,20 +4,21 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from isogain.diagnostics.kernel_labels import kernel_labels, named_kernels
+from isogain.diagnostics.kernel_labels import gated_weights, kernel_labels, named_kernels
 from isogain.diagnostics.precision import precise
 from isogain.diagnostics.pulled import pull_scaled_, rescale_
 from isogain.linalg.half import working_type
 from isogain.models.base import Network
 
 
-def gradient_norms(net: Network) -> dict[str, float]:
+def gradient_norms(net: nn.Module) -> dict[str, float]:
     """2-norm of every parameter's gradient; a kernel gives one norm a matrix (layer, gate). Without
     gradient: absent.
 
-    One transfer from the device, however many parameters.
+    One transfer from the device, however many parameters. Of a module that is no Network a parameter has the name
+    that it has there, with "/" for ".", and weight_hh of nn.LSTM and nn.GRU a norm a gate, `rnn/weight_hh_l0/f`.
 
     >>> from isogain.models import MLP
     >>> net = MLP(2, 3, hidden=4, depth=2)
@@ -29,7 +30,7 @@ def gradient_norms(net: Network) -> dict[str, float]:
     return _norms((labels, p.grad) for labels, p in _labelled(net) if p.grad is not None)
 
 
-def gradient_ratios(net: Network) -> dict[str, float]:
+def gradient_ratios(net: nn.Module) -> dict[str, float]:
     """‖gradient‖/‖weight‖ for all that `gradient_norms` names; absent where the weight is zero.
 
     >>> from isogain.models import MLP
@@ -39,10 +40,17 @@ def gradient_ratios(net: Network) -> dict[str, float]:
     >>> abs(gradient_ratios(net)["output/weight"] / ratio - 1) < 1e-5
     True
     """
-    weights = _norms((labels, p.detach()) for labels, p in _labelled(net))
-    return {
-        name: norm / weights[name] for name, norm in gradient_norms(net).items() if weights[name]
-    }
+    norms = _norms(
+        (labels, value)
+        for names, p in _labelled(net)
+        if p.grad is not None
+        for labels, value in (
+            ([f"gradient {name}" for name in names], p.grad),
+            (names, p.detach()),
+        )
+    )
+    weights = {name: norm for name, norm in norms.items() if not name.startswith("gradient ")}
+    return {name: norms[f"gradient {name}"] / norm for name, norm in weights.items() if norm}
 
 
 def signal_gradient_norms(
@@ -106,8 +114,15 @@ def _examples(out: Tensor, y: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     return zip(out.split(1), y.split(1), strict=True)
 
 
-def _labelled(net: Network) -> Iterator[tuple[list[str], Tensor]]:
+def _labelled(net: nn.Module) -> Iterator[tuple[list[str], Tensor]]:
     """The parameters that have a gradient, and one label a matrix (kernels) or one."""
+    if not isinstance(net, Network):
+        gates = gated_weights(net)
+        for name, p in net.named_parameters():
+            if p.grad is not None:
+                place = name.replace(".", "/")
+                yield [f"{place}/{gate}" for gate in gates.get(name, "")] or [place], p
+        return
     kernels = {id(w): name for name, w in named_kernels(net)}
     for name, p in net.named_parameters():
         if p.grad is not None:
@@ -116,9 +131,12 @@ def _labelled(net: Network) -> Iterator[tuple[list[str], Tensor]]:
 
 
 def _norms(labelled: Iterator[tuple[list[str], Tensor]]) -> dict[str, float]:
-    labels, norms = [], []
+    labels: list[str] = []
+    norms: list[Tensor] = []
     for names, values in labelled:
         labels += names
+        values = values.coalesce().values() if values.is_sparse else values
         rows, dtype = values.reshape(len(names), -1), working_type(values)
-        norms.append(torch.linalg.vector_norm(rows, dim=1, dtype=dtype))
+        norm = torch.linalg.vector_norm(rows, dim=1, dtype=dtype)
+        norms.append(norm.to(norms[0].device) if norms else norm)
     return dict(zip(labels, torch.cat(norms).tolist(), strict=True)) if labels else {}

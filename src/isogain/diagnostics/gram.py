@@ -18,6 +18,8 @@ from isogain.models.base import Affine, Network
 
 BLOCK = 8  # examples at once whose gradients are formed
 PASSED = 128  # examples at once in a product with J or Jᵀ
+DUAL = 4096  # rows up to which their Gram matrix is formed
+FORMED = 2**28  # entries of gradients up to which they are formed, where the Gram matrix needs that
 Parts = list[tuple[Tensor, Tensor]]  # inputs and rows of some examples
 
 

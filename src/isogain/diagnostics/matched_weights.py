@@ -1,0 +1,134 @@
+"""Singular values and orthogonality gap of the weights of any module, by patterns of their names.
+
+Axes: a weight is a matrix (n, k), or by a view or blocks a stack of them, (..., n, k).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from itertools import product
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
+
+from isogain.config.nearest import nearest
+from isogain.diagnostics.kernel_labels import gated_weights
+from isogain.linalg import orthogonality_gap
+from isogain.linalg.per_core import singular_values
+
+View = Callable[[Tensor], Tensor]
+Blocks = int | str
+
+
+@torch.no_grad()
+def weight_spectra(
+    net: nn.Module, match: str = "*", view: View | None = None, blocks: Blocks | None = None
+) -> dict[str, Tensor]:
+    """Singular values of every weight that `match` names, in float64; name -> (matrices, min(n, k)), descending.
+
+    `match` is a pattern such as "*.fc*.weight" of names with dots, those of the result have "/" for them; a
+    parametrised weight is what its parametrisation makes of it. Vectors are left out. `view` maps a parameter to
+    (..., n, k): lambda w: w.flatten(1) a convolution. `blocks` splits the first axis into so many matrices, or one a
+    letter ("qkv"); weight_hh of nn.LSTM and nn.GRU is split by itself. Raises ValueError where no matrix matches, where
+    a parameter of three axes or more has no view, and where blocks do not divide the first axis.
+
+    >>> net = nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 1))
+    >>> _ = nn.init.eye_(net[0].weight)
+    >>> weight_spectra(net, "0.*")
+    {'0/weight': tensor([[1., 1.]], dtype=torch.float64)}
+    """
+    return {
+        name: singular_values(w.double().reshape(-1, *w.shape[-2:]))
+        for name, _, w in _matrices(net, match, view, blocks)
+    }
+
+
+@torch.no_grad()
+def weight_gaps(
+    net: nn.Module,
+    gain: float | Mapping[str, float] = 1.0,
+    match: str = "*",
+    view: View | None = None,
+    blocks: Blocks | None = None,
+) -> dict[str, float]:
+    """`linalg.orthogonality_gap` of every matrix that `weight_spectra` measures, in float64; label -> gap.
+
+    `gain` is one for all, or one a weight by its name with dots. A label is the weight's name, and in a stack the
+    matrix's numbers or gate: `rnn/weight_hh_l0/f`. Raises ValueError where a weight has no gain.
+
+    >>> net = nn.Sequential(nn.Linear(2, 2))
+    >>> _ = net[0].weight.data.copy_(2 * torch.eye(2))
+    >>> weight_gaps(net, 2.0), round(weight_gaps(net)["0/weight"], 6)  # 2² − 1
+    ({'0/weight': 0.0}, 3.0)
+    """
+    gaps: dict[str, float] = {}
+    for name, letters, w in _matrices(net, match, view, blocks):
+        key = name.replace("/", ".")
+        if isinstance(gain, Mapping) and key not in gain:
+            raise ValueError(f"gain has no entry for {key}: {nearest(key, gain)}")
+        values = orthogonality_gap(w.double(), gain[key] if isinstance(gain, Mapping) else gain)
+        gaps |= zip(_labels(name, letters, w), values.flatten().tolist(), strict=True)
+    return gaps
+
+
+def _matrices(
+    net: nn.Module, match: str, view: View | None, blocks: Blocks | None
+) -> Iterator[tuple[str, str, Tensor]]:
+    """Name, the letters of its blocks, and (..., n, k) of every weight that matches."""
+    named = {name: w for name, w in _weights(net) if w.ndim > 1}
+    names = [name for name in named if fnmatchcase(name, match)]
+    if not names:
+        raise ValueError(
+            f"match='{match}' names no matrix of {type(net).__name__}: {nearest(match, named)}"
+        )
+    gates = gated_weights(net)
+    for name in names:
+        w = named[name]
+        split = (gates.get(name) if view is None else None) if blocks is None else blocks
+        if view is None and w.ndim > 2:
+            raise ValueError(
+                f"{name} has the shape {tuple(w.shape)}: pass view=lambda w: w.flatten(1) for a convolution as a "
+                "matrix (O, I·k·k), view=lambda w: w for a stack of matrices"
+            )
+        w = w if view is None else view(w)
+        if w.ndim < 2:
+            raise ValueError(f"the view of {name} has the shape {tuple(w.shape)}: no matrix")
+        yield (
+            name.replace(".", "/"),
+            split if isinstance(split, str) else "",
+            _split(name, w, split),
+        )
+
+
+def _weights(net: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Every parameter once, a parametrised one by its value."""
+    seen: set[int] = set()
+    for path, module in net.named_modules():
+        if isinstance(module, ParametrizationList):
+            continue
+        values = [(n, p) for n, p in module.named_parameters(recurse=False)]
+        if is_parametrized(module):
+            parametrised = module.parametrizations
+            values += [(n, getattr(module, n)) for n in parametrised]
+        for name, w in values:
+            if id(w) not in seen:
+                seen.add(id(w))
+                yield f"{path}.{name}".removeprefix("."), w
+
+
+def _split(name: str, w: Tensor, blocks: Blocks | None) -> Tensor:
+    """(..., c·n, k) -> (..., c, n, k) in c blocks."""
+    if blocks is None:
+        return w
+    count = len(blocks) if isinstance(blocks, str) else blocks
+    if count < 1 or w.shape[-2] % count:
+        raise ValueError(f"{name} has {w.shape[-2]} rows, which are not {count} blocks")
+    return w.unflatten(-2, (count, -1))
+
+
+def _labels(name: str, letters: str, w: Tensor) -> list[str]:
+    """One a matrix, in row-major order of the leading axes."""
+    axes = [[f"{i:03d}" for i in range(n)] for n in w.shape[:-2]]
+    if axes and letters:
+        axes[-1] = list(letters)
+    return ["/".join([name, *place]) for place in product(*axes)]
