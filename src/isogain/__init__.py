@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from isogain.models import RNN as RNN
     from isogain.reg import SRIP as SRIP
     from isogain.reg import DoubleSoft as DoubleSoft
+    from isogain.reg import Handle as Handle
     from isogain.reg import Landing as Landing
     from isogain.reg import Lie as Lie
     from isogain.reg import MutualCoherence as MutualCoherence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from isogain.reg import Soft as Soft
     from isogain.reg import Spectral as Spectral
     from isogain.reg import Stiefel as Stiefel
+    from isogain.reg import regularize as regularize
 
 __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = lazy_names(
@@ -42,8 +44,8 @@ __getattr__, __dir__, __all__ = lazy_names(
         "linalg": ["orthogonality_gap", "polar"],
         "models": ["LSTM", "MLP", "RNN"],
         "reg": [
-            *["DoubleSoft", "Landing", "Lie", "MutualCoherence", "Oblique", "Projection"],
-            *["Regularizer", "SRIP", "Soft", "Spectral", "Stiefel"],
+            *["DoubleSoft", "Handle", "Landing", "Lie", "MutualCoherence", "Oblique", "Projection"],
+            *["Regularizer", "SRIP", "Soft", "Spectral", "Stiefel", "regularize"],
         ],
     },
 )

@@ -57,6 +57,7 @@ class MatrixAdam(torch.optim.Adam):
     """
 
     moments = ADAM
+    second_moment_per_matrix = True
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -18,6 +18,7 @@ from isogain.config.ranges import at_least, positive
 from isogain.models.base import Network
 from isogain.reg.base import Regularizer, parametrization
 from isogain.reg.optimizer_moments import Moments
+from isogain.reg.parameter_groups import unscaled_before_step as unscaled_before_step
 from isogain.schedules import FACTORS
 
 
@@ -33,20 +34,6 @@ def kernel_parameters(net: Network) -> Iterator[nn.Parameter]:
             yield from parametrization(module, name).parameters()
         else:
             yield getattr(module, name)
-
-
-def unscaled_before_step(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-    """The optimiser, which leaves it to a GradScaler to unscale its gradients and to skip its step, fused or not.
-
-    Else torch's fused optimisers do both inside their step, after all that reads or edits gradients. Breaks when
-    torch and Lightning stop asking for this attribute.
-
-    >>> optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
-    >>> unscaled_before_step(optimizer) is optimizer
-    True
-    """
-    setattr(optimizer, "_step_supports_amp_scaling", False)  # noqa: B010 - no attribute of the class
-    return optimizer
 
 
 Schedule = Literal["constant", "linear", "cosine"]

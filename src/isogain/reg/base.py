@@ -38,6 +38,7 @@ class Regularizer(nn.Module):
     sets_size: bool = (
         False  # whether a kernel begins at a size that `gain` has, whatever it was before
     )
+    reparametrizes: bool = False  # whether `attach` exchanges the parameter for others
     time = Time()
     adam: Literal["scalar", "elementwise"] = "elementwise"
     adds_penalty_gradient: bool = False
@@ -49,6 +50,15 @@ class Regularizer(nn.Module):
         """Once, after initialisation and before the optimiser exists: may re-parametrise `module.name`."""
         with torch.no_grad():
             self.make_feasible_(getattr(module, name))
+
+    @property
+    def holds(self) -> bool:
+        """Whether it fixes what weight decay would change: then the kernel has none."""
+        return self.sets_size or self.reparametrizes
+
+    def reads_of_time(self) -> set[str]:
+        """What of `time` it needs beside the step: "epoch", "fraction"."""
+        return set()
 
     def bind(self, optimizer: torch.optim.Optimizer, moments: Moments | None = None) -> None:
         """Once, when the optimiser exists: ask what its state holds, as far as `after_step` edits that.

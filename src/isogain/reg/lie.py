@@ -30,6 +30,7 @@ class Lie(Regularizer):
     """
 
     sets_size = True
+    reparametrizes = True
 
     def __init__(self, gain: float = 1.0, map: Literal["exp", "cayley"] = "exp") -> None:
         super().__init__()

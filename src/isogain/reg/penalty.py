@@ -86,6 +86,11 @@ class Penalty(Regularizer):
         if w.grad is not None and factor and self.time.step % self.every == 0:
             self._add_gradients_(w, w.grad, factor)
 
+    def reads_of_time(self) -> set[str]:
+        epochs = {"epoch"} if self.epochs or self.onset else set()
+        constant = self.schedule == "constant" or self.epochs
+        return epochs if constant else epochs | {"fraction"}
+
     def strength_now(self) -> float:
         """The strength at this time."""
         t = self._over()

@@ -26,6 +26,8 @@ class Spectral(Regularizer):
     True
     """
 
+    reparametrizes = True
+
     def __init__(self, gain: float = 1.0, margin: float = 0.1) -> None:
         super().__init__()
         self.gain = positive("gain", gain)
