@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from isogain.analysis.statistics import runs as runs
     from isogain.diagnostics import fisher_eigenvalues as fisher_eigenvalues
     from isogain.diagnostics import gradient_norms as gradient_norms
+    from isogain.diagnostics import jacobian_density as jacobian_density
+    from isogain.diagnostics import jacobian_extremes as jacobian_extremes
     from isogain.diagnostics import jacobian_spectrum as jacobian_spectrum
     from isogain.init import cayley_ as cayley_
     from isogain.init import gaussian_ as gaussian_
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from isogain.models import LSTM as LSTM
     from isogain.models import MLP as MLP
     from isogain.models import RNN as RNN
+    from isogain.models import along as along
     from isogain.reg import SRIP as SRIP
     from isogain.reg import DoubleSoft as DoubleSoft
     from isogain.reg import Handle as Handle
@@ -39,10 +42,13 @@ __getattr__, __dir__, __all__ = lazy_names(
     __name__,
     {
         "analysis.statistics": ["runs"],
-        "diagnostics": ["fisher_eigenvalues", "gradient_norms", "jacobian_spectrum"],
+        "diagnostics": [
+            *["fisher_eigenvalues", "gradient_norms"],
+            *["jacobian_density", "jacobian_extremes", "jacobian_spectrum"],
+        ],
         "init": ["cayley_", "gaussian_", "glorot_", "henaff_", "identity_", "orthogonal_"],
         "linalg": ["orthogonality_gap", "polar"],
-        "models": ["LSTM", "MLP", "RNN"],
+        "models": ["LSTM", "MLP", "RNN", "along"],
         "reg": [
             *["DoubleSoft", "Handle", "Landing", "Lie", "MutualCoherence", "Oblique", "Projection"],
             *["Regularizer", "SRIP", "Soft", "Spectral", "Stiefel", "regularize"],

@@ -1,6 +1,7 @@
 """Measurements on a network: pure functions that know nothing of training loops or files."""
 
 from isogain.diagnostics.bound import FisherBound, fisher_bound
+from isogain.diagnostics.density import Density, jacobian_density
 from isogain.diagnostics.extremes import jacobian_extremes
 from isogain.diagnostics.fisher import Curvature, curvature, fisher_eigenvalues, ntk_spectrum
 from isogain.diagnostics.gradients import (
@@ -22,6 +23,7 @@ from isogain.diagnostics.weights import kernel_gaps, kernel_shapes, kernel_spect
 
 __all__ = [
     "Curvature",
+    "Density",
     "FisherBound",
     "Signals",
     "Spectra",
@@ -34,6 +36,7 @@ __all__ = [
     "gradient_ratios",
     "input_norms",
     "jacobian",
+    "jacobian_density",
     "jacobian_extremes",
     "jacobian_spectra",
     "jacobian_spectrum",

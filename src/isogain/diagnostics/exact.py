@@ -14,8 +14,9 @@ from isogain.diagnostics.step import pull_, scaled_factors
 from isogain.linalg.graded import PROBES, Factor, Graded, probes, rotation
 from isogain.linalg.graded_double import GradedDouble
 from isogain.linalg.per_core import each
-from isogain.models.base import Network
+from isogain.models.trajectory import Batch, Trajectory
 
+LARGEST = 2**13  # numbers of a state with dense Jacobians: half a gigabyte each in float64
 ENTRIES = 2**17  # of the Jacobians that one thread works on: more fall out of its cache
 SUSPECT = (
     1 / 50
@@ -27,9 +28,9 @@ AGREED = 1 / 5  # of the tolerance: two decompositions that differ by more are n
 
 
 def exact_logs(
-    net: Network,
+    net: Trajectory,
     hs: list[Tensor],
-    x: Tensor,
+    x: Batch,
     starts: Sequence[Sequence[int]],
     tolerance: float,
     rows: Tensor | None = None,
@@ -47,15 +48,16 @@ def exact_logs(
         few = [h[one] for h in hs], x[one], starts[one], None if rows is None else rows[one]
         other = _decompositions(net, *few, resolved, seed=1)[0]
         if not _agree(logs[own], other, AGREED * tolerance):
-            logs[own] = _double_logs(net, *few, AGREED * tolerance)
+            large = hs[0].shape[-1] > LARGEST
+            logs[own] = torch.nan if large else _double_logs(net, *few, AGREED * tolerance)
     return logs
 
 
 @torch.no_grad()
 def _double_logs(
-    net: Network,
+    net: Trajectory,
     hs: list[Tensor],
-    x: Tensor,
+    x: Batch,
     starts: Sequence[Sequence[int]],
     rows: Tensor | None,
     tolerance: float,
@@ -88,9 +90,9 @@ def _agree(a: Tensor, b: Tensor, tolerance: float) -> bool:
 
 
 def _decompositions(
-    net: Network,
+    net: Trajectory,
     hs: list[Tensor],
-    x: Tensor,
+    x: Batch,
     starts: Sequence[Sequence[int]],
     rows: Tensor | None,
     resolved: float,
@@ -121,12 +123,13 @@ def _frame(n: int, rows: Tensor | None, example: int, seed: int) -> Tensor:
 
 @torch.no_grad()
 def _graded_logs(
-    net: Network, hs: list[Tensor], x: Tensor, starts: Sequence[int], products: list[Graded]
+    net: Trajectory, hs: list[Tensor], x: Batch, starts: Sequence[int], products: list[Graded]
 ) -> Tensor:
     """log σ(∂h_L/∂h_l), of the transposed factors' product, the last first, and estimated errors; (B·S, r + 1)."""
     logs_and_errors, end = {}, len(hs) - 1
     while end > min(starts):
         size = min(product.size for product in products)
+        size = 1 if hs[0].shape[-1] > LARGEST else size  # without dense factors to fall back on
         begin = max(end - size, max(step for step in starts if step < end))
         _absorb(products, net, range(begin, end)[::-1], hs, x)
         end = begin
@@ -140,7 +143,7 @@ def _logs_and_error(product: Graded) -> Tensor:
 
 
 def _absorb(
-    products: list[Graded], net: Network, steps: range, hs: list[Tensor], x: Tensor
+    products: list[Graded], net: Trajectory, steps: range, hs: list[Tensor], x: Batch
 ) -> None:
     """Multiply every example's product by its factors of `steps`."""
     most = max(product.frame.shape[1] for product in products)
@@ -156,14 +159,25 @@ def _absorb(
 
 
 def _factors(
-    net: Network, steps: range, hs: list[Tensor], x: Tensor, example: int
+    net: Trajectory, steps: range, hs: list[Tensor], x: Batch, example: int
 ) -> Iterator[Factor]:
     """The transposed factors of one example, the last first."""
+    if hs[0].shape[-1] > LARGEST:
+        raise torch.linalg.LinAlgError(
+            f"step {steps[0]} carries some directions 1e-8 times as far as others, and its Jacobian is too large to be "
+            "formed: take fewer steps, or jacobian_density"
+        )
     one = slice(example, example + 1)
     hs, x = [h[one] for h in hs], x[one]
     for step in steps:
         for s, a in reversed(scaled_factors(net, step, hs, x)):
             yield s[0].cpu(), a if a is None else a.view(a.shape[-2:]).mT.cpu()
+
+
+def unit_rows(h: Tensor, k: int) -> Tensor | None:
+    """[I_k 0], an example each, of which `exact_logs` takes none for I: h (B, n) -> (B, k, n)."""
+    n = h.shape[-1]
+    return None if k == n else torch.eye(k, n, dtype=h.dtype, device=h.device).repeat(len(h), 1, 1)
 
 
 def identities(h: Tensor) -> Tensor:

@@ -1,16 +1,23 @@
 """Norms of gradients: of the parameters by layer and gate, and of the signal at every layer or time step."""
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import reduce
+from functools import reduce, singledispatch
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
+from torch.utils._pytree import tree_leaves
 
 from isogain.diagnostics.kernel_labels import gated_weights, kernel_labels, named_kernels
 from isogain.diagnostics.precision import precise
 from isogain.diagnostics.pulled import pull_scaled_, rescale_
 from isogain.linalg.half import working_type
+from isogain.models.along import Along
 from isogain.models.base import Network
+from isogain.models.examples import Examples
+from isogain.models.traced import joined
+from isogain.models.trajectory import Batch, Trajectory
 
 
 def gradient_norms(net: nn.Module) -> dict[str, float]:
@@ -54,7 +61,7 @@ def gradient_ratios(net: nn.Module) -> dict[str, float]:
 
 
 def signal_gradient_norms(
-    net: Network, x: Tensor, y: Tensor, loss: Callable[[Tensor, Tensor], Tensor]
+    net: Trajectory, x: Any, y: Tensor, loss: Callable[[Tensor, Tensor], Tensor]
 ) -> Tensor:
     """log ‖∂loss/∂h_l‖ for l = 0 … L, each example's own mean loss: (B, L + 1), float64.
 
@@ -72,19 +79,53 @@ def signal_gradient_norms(
     tensor([0.0953, 0.0953, 0.0953, 0.0953], dtype=torch.float64)
     """
     _, net, hs, x = precise(net, x)
-    with torch.enable_grad():
-        leaves = [h.detach().requires_grad_() for h in hs]
-        losses = (loss(out, target) for out, target in _examples(net.readout(leaves), y))
-        total = reduce(torch.add, losses)
-        direct = torch.autograd.grad(total, leaves, materialize_grads=True)
+    direct = direct_gradients(net, hs, x, y, loss)
     with torch.no_grad():
         return torch.stack(
             _carried_log_norms(net, [d.unsqueeze(1) for d in direct], hs, x), 1
         ).cpu()
 
 
+@singledispatch
+@torch.enable_grad()
+def direct_gradients(
+    net: Trajectory,
+    hs: list[Tensor],
+    x: Batch,
+    y: Tensor,
+    loss: Callable[[Tensor, Tensor], Tensor],
+) -> Sequence[Tensor]:
+    """What the readout takes of every state directly, ∂loss/∂h_l with all other states fixed; (B, n) each."""
+    if not isinstance(net, Network):
+        raise TypeError(f"a {type(net).__name__} has no readout, of which the loss is taken")
+    leaves = [h.detach().requires_grad_() for h in hs]
+    total = _total(net.readout(leaves), y, loss)
+    return torch.autograd.grad(total, leaves, materialize_grads=True)
+
+
+@direct_gradients.register
+@torch.enable_grad()
+def _(
+    net: Along, hs: list[Tensor], x: Examples, y: Tensor, loss: Callable[[Tensor, Tensor], Tensor]
+) -> Sequence[Tensor]:
+    """By the module's output, or the first floating tensor of it."""
+    trace = x.trace(torch.float64)
+    first = next(t for t in tree_leaves(trace.output) if isinstance(t, Tensor))
+    total = _total(first.movedim(x.axis, 0), y, loss)
+    if not total.requires_grad:
+        raise ValueError(f"the loss does not depend on any state of {', '.join(net.names)}")
+    leaves = [leaf for state in trace.states for leaf in state.leaves]
+    grads = iter(torch.autograd.grad(total, leaves, retain_graph=True, materialize_grads=True))
+    own = [joined([next(grads) for _ in state.leaves], x.axis) for state in trace.states]
+    return [pad(g, (0, h.shape[-1] - g.shape[-1])) for g, h in zip(own, hs, strict=True)]
+
+
+def _total(out: Tensor, y: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    return reduce(torch.add, (loss(o, target) for o, target in _examples(out, y)))
+
+
 def _carried_log_norms(
-    net: Network, direct: Sequence[Tensor], hs: list[Tensor], x: Tensor
+    net: Trajectory, direct: Sequence[Tensor], hs: list[Tensor], x: Batch
 ) -> list[Tensor]:
     """log ‖∂loss/∂h_l‖ for l = 0 … L, (B,) each, given what the readout takes of every h_l directly, (B, 1, n)."""
     rows = direct[-1].clone()

@@ -25,6 +25,8 @@ Parts = list[tuple[Tensor, Tensor]]  # inputs and rows of some examples
 
 def bare(net: Network, dtype: torch.dtype | None = None) -> Network:
     """A copy in `dtype` whose parameters are the network's own: a re-parametrised kernel is itself one."""
+    if not isinstance(net, Network):
+        raise TypeError(f"this is measured on a Network of isogain's own, got {type(net).__name__}")
     plain = copy.deepcopy(net)
     for own, module in list(zip(net.modules(), plain.modules(), strict=True)):
         if parametrize.is_parametrized(own):

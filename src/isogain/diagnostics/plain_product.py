@@ -13,7 +13,7 @@ from isogain.diagnostics.exact import identities
 from isogain.diagnostics.pulled import no_scale, rescale_
 from isogain.diagnostics.step import pull_
 from isogain.linalg.per_core import each, log_abs_dets, singular_values
-from isogain.models.base import Network
+from isogain.models.trajectory import Batch, Trajectory
 
 LOOKS = (32, 8, 2)  # parts of the way, of which one each is looked at
 RESCALE = 16  # steps from one power of two taken out of the rows to the next
@@ -38,11 +38,10 @@ class Spectra(NamedTuple):
 
 
 def plain_spectra(
-    net: Network, hs: list[Tensor], x: Tensor, starts: Sequence[int], dtype: torch.dtype
+    net: Trajectory, hs: list[Tensor], x: Batch, starts: Sequence[int], dtype: torch.dtype
 ) -> Spectra:
     """As far as every example is too ill-conditioned, which the product of the last few factors may show."""
-    n, first, last = hs[0].shape[-1], min(starts), len(hs) - 1
-    limit = ROUNDING / (n**0.5 * torch.finfo(dtype).eps)
+    first, last, limit = min(starts), len(hs) - 1, plain_limit(hs[0], dtype)
     looks = {last - (last - first) // part for part in LOOKS} - {last}
     unknown = torch.full_like(hs[0], torch.nan, dtype=torch.float64)
     results = dict.fromkeys(starts, (unknown, unknown[:, 0].isnan()))
@@ -62,10 +61,15 @@ def plain_spectra(
     return Spectra(torch.stack(logs, 1).cpu(), torch.stack(exact, 1).cpu(), limit)
 
 
+def plain_limit(h: Tensor, dtype: torch.dtype) -> float:
+    """The condition number from which on a plain product is not looked into."""
+    return ROUNDING / (h.shape[-1] ** 0.5 * torch.finfo(dtype).eps)
+
+
 def sweep(
-    net: Network,
+    net: Trajectory,
     hs: list[Tensor],
-    x: Tensor,
+    x: Batch,
     at: Collection[int],
     dtype: torch.dtype,
     rescale: int = RESCALE,

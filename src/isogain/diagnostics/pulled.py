@@ -4,6 +4,7 @@ Axes: B examples, m rows, n state size.
 """
 
 import math
+from functools import singledispatch
 
 import torch
 from torch import Tensor
@@ -16,13 +17,16 @@ from isogain.diagnostics.step import (
     scaled_input_factors,
 )
 from isogain.linalg.double_double import power_of_two
-from isogain.models.base import Network
+from isogain.models.along import Along
+from isogain.models.examples import Examples
+from isogain.models.trajectory import Batch, Trajectory
 
 SMALL = 1e-250  # a largest entry below it, of rows of size 1, may be what underflow has left
 
 
+@singledispatch
 def pull_scaled_(
-    net: Network, rows: Tensor, scale: Tensor, step: int, hs: list[Tensor], x: Tensor
+    net: Trajectory, rows: Tensor, scale: Tensor, step: int, hs: list[Tensor], x: Batch
 ) -> Tensor:
     """R <- R ∂h_{l+1}/∂h_l of eᶜ R, R (B, m, n) in float64, c (B, 1, 1); returns the new c.
 
@@ -37,8 +41,15 @@ def pull_scaled_(
     return rescale_(rows, scale)
 
 
+@pull_scaled_.register
+def _(net: Along, rows: Tensor, scale: Tensor, step: int, hs: list[Tensor], x: Examples) -> Tensor:
+    """Slopes by autograd have no logarithms of their own."""
+    pull_(net, rows, step, hs, x)
+    return rescale_(rows, scale)
+
+
 def pull_input_scaled(
-    net: Network, rows: Tensor, scale: Tensor, step: int, hs: list[Tensor], x: Tensor
+    net: Trajectory, rows: Tensor, scale: Tensor, step: int, hs: list[Tensor], x: Batch
 ) -> tuple[Tensor, Tensor]:
     """eᶜ R ∂h_{l+1}/∂x_{l+1} as rows (B, m, D) and c (B, 1, 1), R kept."""
     pulled, scale = pull_input(net, rows, step, hs, x), scale.clone()

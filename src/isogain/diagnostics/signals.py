@@ -6,6 +6,7 @@ over units and then averaged over examples.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +14,10 @@ from torch.nn.utils.parametrize import cached
 
 from isogain.diagnostics.preactivations import preactivations, relative_slope
 from isogain.diagnostics.precision import at_least_single
+from isogain.models.along import Along
 from isogain.models.base import Network
+from isogain.models.recurrent_steps import RecurrentSteps
+from isogain.models.trajectory import Trajectory
 
 LINEAR = 0.9  # of the steepest slope, above which a unit works in its linear regime
 DEAD = 1e-3  # of it, below which it passes no gradient
@@ -48,8 +52,8 @@ class Signals:
 
 
 @torch.no_grad()
-def signals(net: Network, x: Tensor) -> Signals:
-    """Statistics of z_1 … z_L on the inputs x.
+def signals(net: Trajectory, x: Any) -> Signals:
+    """Statistics of z_1 … z_L on the inputs x; of what `along` makes of a module, those of its states h_0 … h_L.
 
     Linear layers that are 1.1 times orthogonal multiply the length q by 1.1² each.
 
@@ -61,10 +65,15 @@ def signals(net: Network, x: Tensor) -> Signals:
     >>> (q[1:] / q[:-1]).round(decimals=4)
     tensor([1.2100, 1.2100, 1.2100], dtype=torch.float64)
     """
-    net, x = at_least_single(net, x)
-    with cached():
-        zs = preactivations(net, net.start(x), x)
-        rows = [_of_step(z.double(), relative_slope(net, z)) for z in zs]
+    if isinstance(net, Along | RecurrentSteps):
+        with cached():
+            zs = [h.unsqueeze(1) for h in net.states(x)]
+        rows = [_of_step(z.double(), torch.full_like(z, torch.nan)) for z in zs]
+    else:
+        net, x = at_least_single(net, x)
+        with cached():
+            zs = preactivations(net, net.start(x), x)
+            rows = [_of_step(z.double(), relative_slope(net, z)) for z in zs]
     return Signals(*(torch.stack(column) for column in zip(*rows, strict=True)))
 
 

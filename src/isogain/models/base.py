@@ -68,6 +68,15 @@ class Network(nn.Module):
         """[h_0, …, h_L] from h = h_0, which diagnostics differentiate."""
         return [h, *(state for _, state in self.steps(h, x))]
 
+    def inputs(self, x: Tensor) -> Tensor:
+        """x as steps read it, the axis of examples first: as it is, but for modules with an order of their own."""
+        return x
+
+    def states(self, x: Tensor) -> list[Tensor]:
+        """[h_0, …, h_L] of x."""
+        x = self.inputs(x)
+        return self.trajectory(self.start(x), x)
+
     def readout(self, hs: list[Tensor]) -> Tensor:
         """Logits from a trajectory; (B, n_out), or (B, T, n_out) with `per_step`."""
         if self.per_step:

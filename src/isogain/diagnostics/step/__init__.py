@@ -4,7 +4,7 @@
 faster and lose no digit to saturation. Another model needs none: `pull_.register` and the like take its own.
 """
 
-from isogain.diagnostics.step import lstm, mlp, rnn  # noqa: F401  (to register their formulas)
+from isogain.diagnostics.step import lstm, mlp, rnn, traces  # noqa: F401  (to register their formulas)
 from isogain.diagnostics.step.definition import (
     pull_,
     pull_input,

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from isogain.diagnostics.step.factors import Scaled
 from isogain.models.base import Network
+from isogain.models.trajectory import Batch, Trajectory
 
 
 @singledispatch
 @torch.no_grad()
-def pull_(net: Network, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
+def pull_(net: Trajectory, rows: Tensor, step: int, hs: list[Tensor], x: Batch) -> Tensor:
     """R <- R ∂h_{l+1}/∂h_l at l = `step` of the trajectory `hs` of x, an example each; contiguous (B, m, n).
 
     R may have a lower precision than network, `hs` and x: slopes come from theirs. By autograd where a network
@@ -26,7 +27,7 @@ def pull_(net: Network, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) ->
 
 @singledispatch
 @torch.no_grad()
-def push(net: Network, v: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
+def push(net: Trajectory, v: Tensor, step: int, hs: list[Tensor], x: Batch) -> Tensor:
     """∂h_{l+1}/∂h_l v at l = `step`: (B, n) -> (B, n), by autograd where a network has no formula of its own."""
     h, end = _step_from(net, step, hs, x)
     u = torch.zeros_like(end, requires_grad=True)
@@ -37,7 +38,7 @@ def push(net: Network, v: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Ten
 
 @singledispatch
 @torch.no_grad()
-def scaled_factors(net: Network, step: int, hs: list[Tensor], x: Tensor) -> list[Scaled]:
+def scaled_factors(net: Trajectory, step: int, hs: list[Tensor], x: Batch) -> list[Scaled]:
     """∂h_{l+1}/∂h_l at l = `step`, as a product of which the first is applied first.
 
     A slope outside the precision's range is the logarithm of a row's scale, where a network has a formula.
@@ -49,7 +50,7 @@ def scaled_factors(net: Network, step: int, hs: list[Tensor], x: Tensor) -> list
 
 @singledispatch
 @torch.no_grad()
-def scaled_input_factors(net: Network, step: int, hs: list[Tensor], x: Tensor) -> list[Scaled]:
+def scaled_input_factors(net: Trajectory, step: int, hs: list[Tensor], x: Batch) -> list[Scaled]:
     """∂h_{l+1}/∂x_{l+1} of a sequential network in the same way; the first factor is (B, n, D) or (n, D)."""
     h = hs[step]
     unit = torch.eye(h.shape[-1], dtype=h.dtype, device=h.device).repeat(len(h), 1, 1)
@@ -58,8 +59,9 @@ def scaled_input_factors(net: Network, step: int, hs: list[Tensor], x: Tensor) -
 
 @singledispatch
 @torch.no_grad()
-def pull_input(net: Network, rows: Tensor, step: int, hs: list[Tensor], x: Tensor) -> Tensor:
+def pull_input(net: Trajectory, rows: Tensor, step: int, hs: list[Tensor], x: Batch) -> Tensor:
     """R ∂h_{l+1}/∂x_{l+1} of a sequential network, R kept: (B, m, n) -> (B, m, D)."""
+    net, x = _network(net, x)
     with torch.enable_grad():
         now = x[:, step : step + 1].detach().requires_grad_()
         end = net.trajectory(hs[step].detach(), now)[-1]
@@ -67,13 +69,21 @@ def pull_input(net: Network, rows: Tensor, step: int, hs: list[Tensor], x: Tenso
 
 
 @torch.enable_grad()
-def _step_from(net: Network, step: int, hs: list[Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+def _step_from(net: Trajectory, step: int, hs: list[Tensor], x: Batch) -> tuple[Tensor, Tensor]:
     """h_l and h_{l+1}, in one graph."""
+    net, x = _network(net, x)
     if net.sequential:
         h = hs[step].detach().requires_grad_()
         return h, net.trajectory(h, x[:, step : step + 1])[-1]
     h, end = net.trajectory(hs[0].detach().requires_grad_(), x)[step : step + 2]
     return h, end
+
+
+def _network(net: Trajectory, x: Batch) -> tuple[Network, Tensor]:
+    """What a step is defined for; another trajectory registers functions of its own."""
+    if not (isinstance(net, Network) and isinstance(x, Tensor)):
+        raise TypeError(f"the derivatives of a step of {type(net).__name__} are not registered")
+    return net, x
 
 
 def _backward(end: Tensor, start: Tensor, rows: Tensor) -> Tensor:
