@@ -12,13 +12,17 @@ import pytest
 import torch
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor, nn
+from torch import Tensor
 
 from isogain.models.base import Network
 from isogain.reg.base import Regularizer
+from isogain.testing.regularizer_case import SHAPES as SHAPES
+from isogain.testing.single_kernel import Kernel as Kernel
+from isogain.testing.single_kernel import randn as randn
+from isogain.testing.single_kernel import train_step as train_step
+from isogain.testing.small_network import small as small
 
 CONF = Path(__file__).parents[1] / "conf"
-SHAPES = [(6, 6), (8, 5), (5, 8), (4, 6, 6), (2, 4, 5, 5)]  # square, tall, wide, gates, layers
 
 SGD = partial(torch.optim.SGD, lr=0.05, momentum=0.9, fused=True)
 ADAM = partial(torch.optim.Adam, lr=0.01, fused=True)
@@ -52,11 +56,6 @@ def one_of_each_kind(regs: Iterable[str]) -> list:
     """Regularisers, slow but for one of each kind: what they do, they do to gradients, kernels or parametrisations."""
     kinds = ("none", "gain", "hard", "manifold", "exp")
     return [pytest.param(r, marks=() if r in kinds else pytest.mark.slow) for r in regs]
-
-
-def randn(*shape: int) -> Tensor:
-    """A standard normal draw in float64."""
-    return torch.randn(*shape, dtype=torch.float64)
 
 
 def same(actual: Any, expected: Any) -> None:
@@ -113,17 +112,6 @@ def extending_regularizer() -> type[Regularizer]:
     return next(c for c in classes if issubclass(c, Regularizer) and c is not Regularizer)
 
 
-class Kernel(Network):
-    """A network of which only the kernel w matters: tall, wide or batched."""
-
-    def __init__(self, w: Tensor) -> None:
-        super().__init__(n_in=1, n_out=1, length=1, hidden=1, depth=1)
-        self.w = nn.Parameter(w.clone())
-
-    def kernels(self) -> Iterator[tuple[nn.Module, str]]:
-        yield self, "w"
-
-
 def activations(model: type[Network]) -> tuple[str, ...]:
     """The names that a model's option `activation` takes."""
     return get_args(get_type_hints(model.__init__).get("activation"))
@@ -138,36 +126,3 @@ def networks(depths: tuple[int, ...] = (1, 2)) -> list:
             key = "-".join(map(str, filter(None, [name, phi, depth])))
             cases[key] = partial(small, model, **options)
     return params(cases)
-
-
-def small(model: Callable[..., Network], **options: Any) -> Network:
-    """A network with every parameter drawn from U(−0.7, 0.7), biases too; in float64."""
-    sizes = {"n_in": 3, "n_out": 4, "length": 5, "hidden": 6}
-    net = model(**(sizes | options)).double()
-    with torch.no_grad():
-        for p in net.parameters():
-            p.uniform_(-0.7, 0.7)
-    return net
-
-
-def train_step(
-    reg: Regularizer,
-    optimizer: torch.optim.Optimizer,
-    w: Tensor,
-    loss: Callable[[Tensor], Tensor],
-    leaves: Iterable[Tensor] = (),
-) -> None:
-    """One optimiser step with the regulariser's moments around it, in the learner's order.
-
-    `leaves` are what the optimiser moves where that is not the kernel w itself.
-    """
-    moved = list(leaves) or [w]
-    reg.bind(optimizer)
-    optimizer.zero_grad()
-    (loss(w) if reg.adds_penalty_gradient else loss(w) + reg.penalty(w)).backward()
-    with torch.no_grad():
-        for leaf in moved:
-            reg.before_step(leaf)
-        optimizer.step()
-        for leaf in moved:
-            reg.after_step(leaf, optimizer.state.get(leaf, {}))

@@ -16,10 +16,11 @@ FLOORS = {
     "lazy": 0,
     **{"config": 1, "linalg": 1, "activations": 1, "schedules": 1},
     **{"theory": 2, "reg": 2, "data": 2, "record": 2, "init": 3, "analysis": 3},
-    **{"models": 4, "tracking": 4, "optim": 5, "diagnostics": 5, "training": 6, "callbacks": 7},
+    **{"models": 4, "tracking": 4, "optim": 5, "diagnostics": 5, "training": 6},
+    **{"testing": 6, "callbacks": 7},
     **{"launch": 8, "hydra_plugins": 9},
 }
-SCIENCE = "linalg activations schedules theory reg init models optim diagnostics".split()
+SCIENCE = "linalg activations schedules theory reg init models optim diagnostics testing".split()
 HEAVY = {
     "lightning",
     "pytorch_lightning",

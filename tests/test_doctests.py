@@ -17,6 +17,7 @@ PACKAGES = (
     "models",
     "optim",
     "diagnostics",
+    "testing",
     "lazy",
 )
 

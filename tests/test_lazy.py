@@ -8,7 +8,7 @@ import pytest
 
 ROOMS = [
     *("isogain.callbacks", "isogain.config", "isogain.data", "isogain.record"),
-    *("isogain.tracking", "isogain.training"),
+    *("isogain.testing", "isogain.tracking", "isogain.training"),
 ]
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from isogain.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from isogain import testing as testing
     from isogain.analysis.statistics import runs as runs
     from isogain.diagnostics import fisher_eigenvalues as fisher_eigenvalues
     from isogain.diagnostics import gradient_norms as gradient_norms
@@ -54,4 +55,5 @@ __getattr__, __dir__, __all__ = lazy_names(
             *["Regularizer", "SRIP", "Soft", "Spectral", "Stiefel", "regularize"],
         ],
     },
+    rooms=["testing"],
 )

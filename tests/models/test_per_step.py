@@ -1,31 +1,10 @@
-"""The law of a network that answers at every step: each answer is that to the sequence up to there."""
+"""A network that answers at every step; its laws are in the contract that test_network.py holds every model to."""
 
 import pytest
 import torch
-from cases import networks, randn, same
+from cases import networks, randn
 
 BUILDS = [case for case in networks() if case.values[0].args[0].func.sequential]
-
-
-def per_step(net):
-    net.per_step = True
-    return net
-
-
-@pytest.mark.parametrize("build", BUILDS)
-def test_the_answer_at_a_step_is_that_to_the_sequence_up_to_there(build):
-    net, x = build(), randn(3, 5, 3)
-    expected = [net(x[:, : t + 1]) for t in range(5)]
-    same(per_step(net)(x), torch.stack(expected, 1))
-
-
-@pytest.mark.parametrize("build", BUILDS)
-def test_forward_is_the_readout_of_the_trajectory_in_value_and_gradient(build):
-    net = build(per_step=True)
-    x, form = randn(3, 5, 3).requires_grad_(), randn(3, 5, 4)
-    ways = [net(x), net.readout(net.trajectory(net.start(x), x))]
-    values = [(y, *torch.autograd.grad((y * form).sum(), [x, *net.parameters()])) for y in ways]
-    same(*values)
 
 
 @pytest.mark.gpu

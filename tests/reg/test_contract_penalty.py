@@ -1,4 +1,5 @@
-"""What every penalty of conf/reg, and the example of README.md, owes: least at its target, and its own gradient.
+"""Every penalty of conf/reg, and the example of docs/extending.md, keeps its contract: least at its target, its own
+gradient.
 
 E = WᵀW/g² − I on the smaller Gram side. A constraint without a penalty has none to log.
 """
@@ -10,8 +11,11 @@ import torch
 from cases import SHAPES, Kernel, extending_regularizer, part, randn, regularizers, same
 
 from isogain.init import orthogonal_
-from isogain.reg.base import Regularizer, Time
+from isogain.reg.base import Regularizer
 from isogain.reg.penalty import Penalty, Soft
+from isogain.testing.contract import check
+from isogain.testing.contract_of_regularizers import penalty_contract
+from isogain.testing.penalty_laws import with_one_largest_error
 
 GAIN, STRENGTH = 1.2, 0.7
 EVERY_REG = {
@@ -26,7 +30,6 @@ PENALTIES = {
 }
 SLOPED = {"mc", "srip"}  # largest absolute values, whose slope does not vanish at their minimum
 CLOSED = [name for name, build in PENALTIES.items() if build().adds_penalty_gradient]
-every_penalty = pytest.mark.parametrize("name", PENALTIES)
 every_shape = pytest.mark.parametrize("shape", SHAPES)
 
 
@@ -44,12 +47,12 @@ def least(name, shape):
     return STRENGTH * matrices * abs(shape[-2] - shape[-1]) if name == "dso" else 0.0
 
 
-def with_one_largest_error(*shape):
-    """Kernels with one eigenvalue of E at 2, and those below half its size."""
-    u, v = (orthogonal_(randn(*shape[:-2], n, min(shape[-2:]))) for n in shape[-2:])
-    errors = torch.rand(*shape[:-2], 1, min(shape[-2:]), dtype=torch.float64) - 0.5
-    errors[..., 0] = 2
-    return GAIN * (u * (1 + errors).sqrt()) @ v.mT
+def contract(name, shapes=SHAPES):
+    """The clauses of a penalty, or of a regulariser without one."""
+    build = PENALTIES.get(name, EVERY_REG[name])
+    return penalty_contract(
+        build, shapes=shapes, least=partial(target, name), smooth=name not in SLOPED
+    )
 
 
 def attached(reg, w):
@@ -72,71 +75,52 @@ def edited(reg, w, grad):
     return w.grad.clone()
 
 
-def check_least_at_target(name, shape):
-    reg, there = PENALTIES[name](), target(name, shape)
-    w = attached(reg, there)
-    value = reg.penalty(w)
-    assert value.shape == ()
-    same(value.item(), least(name, shape))
-    if name not in SLOPED:
-        assert gradient(value, w).abs().max() < 1e-13
-    nudged = there.clone()
-    nudged[..., 0, 0] += 0.1
-    for away in (0.9 * there, 1.1 * there, nudged, 0 * there, there + 0.1 * randn(*shape)):
-        assert reg.penalty(w.detach().copy_(away)) > value + 1e-5
+CLAUSES = [
+    pytest.param(clause, id=f"{name}-{clause.name}")
+    for name in EVERY_REG
+    for clause in contract(name)
+]
 
 
-def check_gradient_of_autograd(name, shape):
-    reg = PENALTIES[name]()
-    w = attached(reg, randn(*shape))
-    assert torch.autograd.gradcheck(reg.penalty, w)
+@pytest.mark.parametrize("clause", CLAUSES)
+def test_a_penalty_of_conf_keeps_its_contract(clause):
+    clause()
 
 
-def check_closed_form(name, shape):
-    """`before_step` is that of the same regulariser without strength, given the gradient of loss and penalty."""
-    reg, without = PENALTIES[name](), PENALTIES[name](strength=0.0)
-    w, g = attached(reg, with_one_largest_error(*shape)), randn(*shape)
-    for _ in range(30 if name == "srip" else 0):  # until its vector no longer moves
-        edited(reg, w, g)
-    differentiated = gradient(reg.penalty(w), w)
-    twin = attached(without, w.detach())
-    same(edited(reg, w, g), edited(without, twin, g + differentiated))
-    assert differentiated.abs().max() > 1e-3
-
-
-def contract(name, shape):
-    check_least_at_target(name, shape)
-    check_gradient_of_autograd(name, shape)
-    if name in CLOSED:
-        check_closed_form(name, shape)
+def test_each_has_the_clauses_that_are_its_own():
+    """A smooth penalty has one more than a sloped one, one with a closed form one more."""
+    counts = {name: len(contract(name, [(6, 6)])) for name in EVERY_REG}
+    assert [counts[n] for n in ("gain", "srip", "extending", "hard")] == [7, 6, 6, 1]
 
 
 @every_shape
-@every_penalty
-def test_a_penalty_is_least_at_its_target_and_its_gradient_is_its_own(name, shape):
-    contract(name, shape)
+@pytest.mark.parametrize("name", PENALTIES)
+def test_the_least_value_is_zero_but_for_the_rank_that_a_rectangle_lacks(name, shape):
+    reg = PENALTIES[name]()
+    w = attached(reg, target(name, shape))
+    same(reg.penalty(w).item(), least(name, shape))
 
 
 @every_shape
 @pytest.mark.parametrize("name", [n for n in CLOSED if isinstance(PENALTIES[n](), Penalty)])
 def test_a_penalty_without_its_norm_breaks_the_contract(name, shape, monkeypatch):
     monkeypatch.setattr(type(PENALTIES[name]()), "norm", lambda reg, x: 0 * x.sum((-2, -1)))
-    with pytest.raises(AssertionError):
-        contract(name, shape)
+    with pytest.raises(AssertionError, match="expected a larger penalty at"):
+        check(contract(name, [shape]))
 
 
 @pytest.mark.parametrize("name", [n for n in PENALTIES if n not in SLOPED])
 def test_a_penalty_whose_value_is_zero_breaks_the_contract(name, monkeypatch):
     monkeypatch.setattr(type(PENALTIES[name]()), "penalty", lambda reg, w: 0 * w.sum())
-    with pytest.raises(AssertionError):
-        contract(name, (6, 6))
+    with pytest.raises(AssertionError, match="expected a larger penalty at"):
+        check(contract(name, [(6, 6)]))
 
 
 def test_a_closed_form_of_another_size_breaks_the_contract(monkeypatch):
     whole = Soft.add_gradient_
     monkeypatch.setattr(Soft, "add_gradient_", lambda *args: (whole(*args), whole(*args)))
-    with pytest.raises(AssertionError):
-        contract("gain", (6, 6))
+    with pytest.raises(AssertionError, match="expected the penalty's gradient, once"):
+        check(contract("gain", [(6, 6)]))
 
 
 @every_shape
@@ -162,7 +146,7 @@ def test_srip_adds_the_gradient_of_what_it_logs_with_its_vectors_frozen(shape):
 @every_shape
 def test_srip_logs_at_most_its_value_and_nearly_that_once_its_vectors_are_there(shape):
     reg = PENALTIES["srip"]()
-    w = attached(reg, with_one_largest_error(*shape))
+    w = attached(reg, with_one_largest_error(shape, GAIN))
     assert reg.measured_penalty(w) < reg.penalty(w)
     for _ in range(30):
         edited(reg, w, torch.zeros_like(w))
@@ -175,30 +159,6 @@ def test_what_is_logged_is_the_value(name, shape):
     reg = PENALTIES[name]()
     w = attached(reg, randn(*shape))
     same(reg.measured_penalty(w), reg.penalty(w))
-
-
-@every_penalty
-def test_neither_value_nor_measurement_changes_anything(name):
-    reg = PENALTIES[name]()
-    w = attached(reg, randn(4, 6, 6))
-    reg.time = Time(7, 1.5, 0.25)
-    w.grad = randn(4, 6, 6)
-    before = [w.detach().clone(), w.grad.clone(), *(b.clone() for b in reg.buffers())]
-    drawn = torch.get_rng_state()
-    with torch.no_grad():
-        reg.measured_penalty(w)
-    reg.penalty(w)
-    after = [w.detach(), w.grad, *reg.buffers()]
-    assert all(map(torch.equal, after, before)) and torch.equal(torch.get_rng_state(), drawn)
-    assert reg.time == Time(7, 1.5, 0.25)
-
-
-@pytest.mark.parametrize("name", EVERY_REG)
-def test_without_a_penalty_the_value_is_zero_and_no_gradient_is_claimed(name):
-    reg = EVERY_REG[name]()
-    if not reg.has_penalty:
-        assert reg.penalty(randn(4, 6, 6)).item() == 0
-    assert reg.has_penalty or name not in CLOSED
 
 
 def test_a_penalty_is_had_by_whoever_defines_one():
