@@ -294,7 +294,8 @@ def test_resnet_18_has_the_extremes_and_the_density_of_jacrev():
     torch.testing.assert_close(extremes[0], s[0], rtol=0, atol=1e-6)
     assert extremes[1] >= s[-1] - 1e-9
     density = jacobian_density(path, x, steps=40, probes=6)
-    at = torch.quantile(s, torch.tensor([0.25, 0.5, 0.75], dtype=s.dtype))
+    resolved = s[s > s[0] - 30]  # units that are off make the rest zero: known by their weight
+    at = torch.quantile(resolved, torch.tensor([0.25, 0.5, 0.75], dtype=s.dtype))
     value, error = density.cdf(at)
     expected = (s.unsqueeze(-1) <= at).double().mean(0)
     assert ((value[0] - expected).abs() <= 4 * error[0] + 0.02).all()
