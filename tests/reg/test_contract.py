@@ -92,3 +92,16 @@ def test_the_regulariser_without_options_takes_any_kernel_and_adds_nothing():
     w = randn(3, 2).requires_grad_()
     train_step(Regularizer(), SGD([w]), w, lambda w: w.sum())
     assert Regularizer().penalty(w).item() == 0
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (8, 5), (3, 5, 8)])
+@pytest.mark.parametrize("name", [n for n in BUILDERS if not BUILDERS[n]().reparametrizes])
+def test_the_state_is_edited_only_where_the_regulariser_may(name, shape):
+    reg, kernel, _ = attached(name, at_target(name, shape))
+    reg.bind(torch.optim.SGD([kernel.w], lr=0.1))
+    kernel.w.grad, momentum = randn(*shape), randn(*shape)
+    start = momentum.clone()
+    with torch.no_grad():
+        reg.before_step(kernel.w)
+        reg.after_step(kernel.w, {"momentum_buffer": momentum})
+    assert reg.edits_state(kernel.w) or torch.equal(momentum, start)

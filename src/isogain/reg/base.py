@@ -96,6 +96,10 @@ class Regularizer(nn.Module):
     def after_step(self, w: Tensor, state: dict[str, Tensor]) -> None:
         """Edits `w` (as in `before_step`) and its optimiser state after every step; no gradient is recorded."""
 
+    def edits_state(self, w: Tensor) -> bool:
+        """Whether `after_step` may edit the optimiser's state of a kernel like w: if not, it is not gathered."""
+        return True
+
     def scales(self) -> list[nn.Parameter]:
         """Gains that the optimiser trains, in a parameter group of their own."""
         return []

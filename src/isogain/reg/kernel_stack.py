@@ -69,6 +69,7 @@ class KernelStack(nn.Module):
         self.follow_()
         entries = [optimizer.state.get(h.weight, {}) for h in self.held]
         names = [name for name, kind in moments.items() if kind == "tangent"]
+        names = names if reg.edits_state(self.kernel) else []
         momenta = {n: [entry.get(n) for entry in entries] for n in names}
         momenta = {
             n: tensors for n, tensors in momenta.items() if any(t is not None for t in tensors)

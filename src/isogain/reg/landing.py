@@ -51,6 +51,9 @@ class Landing(Regularizer):
         self.register_buffer("shortened", torch.zeros((), dtype=torch.int64))
         self._starts = ByTensor()  # w -> W and ‖VᵀV − I‖_F where the step began
 
+    def edits_state(self, w: Tensor) -> bool:
+        return False
+
     def make_feasible_(self, w: Tensor) -> None:
         newton_schulz.project_(w, self.gain)
 

@@ -86,6 +86,9 @@ class Penalty(Regularizer):
         if w.grad is not None and factor and self.time.step % self.every == 0:
             self._add_gradients_(w, w.grad, factor)
 
+    def edits_state(self, w: Tensor) -> bool:
+        return False
+
     def reads_of_time(self) -> set[str]:
         epochs = {"epoch"} if self.epochs or self.onset else set()
         constant = self.schedule == "constant" or self.epochs

@@ -52,6 +52,9 @@ class Projection(Regularizer):
         self.tolerance = None if tolerance is None else positive("tolerance", tolerance)
         self._newton_schulz = NewtonSchulz(tolerance)
 
+    def edits_state(self, w: Tensor) -> bool:
+        return False
+
     def make_feasible_(self, w: Tensor) -> None:
         self._project_(w, newton_schulz.project_)
 

@@ -106,6 +106,11 @@ class Stiefel(Manifold):
         end.copy_(PLANE[self.retraction](v, step) * gain)
         return DRIFT[self.retraction]
 
+    def edits_state(self, w: Tensor) -> bool:
+        return (
+            w.shape[-2] != w.shape[-1]
+        )  # in the frame of a square W nothing has to be transported
+
     def transport_(self, momentum: Tensor, x: Tensor, gain: Tensor) -> None:
         if x.shape[-2] != x.shape[-1]:
             momentum.copy_(tangent(x / gain, momentum))
