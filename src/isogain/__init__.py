@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from isogain.init import glorot_ as glorot_
     from isogain.init import henaff_ as henaff_
     from isogain.init import identity_ as identity_
+    from isogain.init import initialize as initialize
     from isogain.init import orthogonal_ as orthogonal_
     from isogain.linalg import orthogonality_gap as orthogonality_gap
     from isogain.linalg import polar as polar
@@ -47,7 +48,10 @@ __getattr__, __dir__, __all__ = lazy_names(
             *["fisher_eigenvalues", "gradient_norms"],
             *["jacobian_density", "jacobian_extremes", "jacobian_spectrum"],
         ],
-        "init": ["cayley_", "gaussian_", "glorot_", "henaff_", "identity_", "orthogonal_"],
+        "init": [
+            *["cayley_", "gaussian_", "glorot_", "henaff_", "identity_", "initialize"],
+            "orthogonal_",
+        ],
         "linalg": ["orthogonality_gap", "polar"],
         "models": ["LSTM", "MLP", "RNN", "along"],
         "reg": [

@@ -15,14 +15,14 @@ class Shrinks(Soft):
     def after_step(self, w, state):
         w.mul_(0.5)
 
-@pytest.mark.regularizer_contract(Shrinks, shapes=[(4, 4)])
+@pytest.mark.regularizer_contract(reg=Shrinks, shapes=[(4, 4)])
 def test_mine(clause):
     clause()
 """
 FORGOTTEN = """
 import pytest
 
-@pytest.mark.regularizer_contract(None)
+@pytest.mark.regularizer_contract(reg=None)
 def test_mine():
     pass
 """
@@ -60,5 +60,7 @@ def test_loading_the_plugin_loads_no_torch():
 
 def test_the_entry_point_of_the_package_is_the_plugin():
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    module = import_module(project["entry-points"]["pytest11"]["isogain"])
+    ((name, address),) = project["entry-points"]["pytest11"].items()
+    assert name == address  # else a `-p` beside it would load it twice, which pytest refuses
+    module = import_module(address)
     assert module.pytest_generate_tests and module.pytest_configure

@@ -1,29 +1,32 @@
 """A pytest plugin: a marker with a class makes a test case of every clause of its contract.
 
-    @pytest.mark.regularizer_contract(MyRegularizer, smooth=False)
+    @pytest.mark.regularizer_contract(reg=MyRegularizer, smooth=False)
     def test_my_regulariser(clause):
         clause()
 
-`initialiser_contract` and `network_contract` likewise; arguments are those of the functions of these names.
+`initialiser_contract(init=...)` and `network_contract(build=...)` likewise. Arguments are those of the functions of
+these names, by keyword: pytest takes a mark of a class alone for one that marks the class.
 """
 
 import pytest
 
-CONTRACTS = ("regularizer_contract", "initialiser_contract", "network_contract")
+SUBJECTS = {
+    "regularizer_contract": "reg",
+    "initialiser_contract": "init",
+    "network_contract": "build",
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """The markers, for `--markers` and `--strict-markers`."""
-    for name in CONTRACTS:
-        line = (
-            f"{name}(subject, ...): the argument `clause` is each clause of isogain.testing.{name}"
-        )
+    for name in SUBJECTS:
+        line = f"{name}({SUBJECTS[name]}=..., ...): the argument `clause` is each clause of isogain.testing.{name}"
         config.addinivalue_line("markers", line)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One case a clause; torch is imported by the first marker alone."""
-    marks = [m for m in metafunc.definition.iter_markers() if m.name in CONTRACTS]
+    marks = [m for m in metafunc.definition.iter_markers() if m.name in SUBJECTS]
     if not marks:
         return
     if "clause" not in metafunc.fixturenames:

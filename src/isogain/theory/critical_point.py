@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from isogain.theory import meanfield
 from isogain.theory import recurrent as rnn
+from isogain.theory.gaussian import Phi, named
 from isogain.theory.spectrum import Weights
 
 Q_STAR = 1 / 64
@@ -24,7 +25,7 @@ class Point(NamedTuple):
     drive: float | None = None
 
 
-def layers(phi: str, q_star: float | None, sigma_w: float | None, normalise_input: bool) -> Point:
+def layers(phi: Phi, q_star: float | None, sigma_w: float | None, normalise_input: bool) -> Point:
     """χ = 1 at q*, of layers with a kernel each; the input brings q* − σ_b², and the first bias the rest.
 
     Pennington, Schoenholz and Ganguli 2017.
@@ -66,26 +67,28 @@ def gates(
     return Point(rnn.lstm_critical(forget_bias, drive, STEPS, weights), drive=drive)
 
 
-def _length(phi: str, q_star: float | None, sigma_w: float | None, normalise_input: bool) -> float:
+def _length(phi: Phi, q_star: float | None, sigma_w: float | None, normalise_input: bool) -> float:
     """q* as it is given, or from σ_w."""
     if phi == "modrelu":
         raise ValueError("there is no mean-field theory of modrelu: its biases differ by unit")
     if phi in SCALE_FREE:
         only = float(meanfield.critical(phi, 1.0)[0])
         if sigma_w is not None and abs(sigma_w / only - 1) > 1e-6:
-            raise ValueError(f"sigma_w must be {only:.8g} with {phi}, got {sigma_w:g}")
+            raise ValueError(f"sigma_w must be {only:.8g} with {named(phi)}, got {sigma_w:g}")
         if q_star is not None and not normalise_input:
-            raise ValueError(f"q_star scales the input alone with {phi}: normalise_input=true")
+            raise ValueError(
+                f"q_star scales the input alone with {named(phi)}: normalise_input=true"
+            )
         return 1.0 if q_star is None else q_star
     if sigma_w is None:
         return Q_STAR if q_star is None else q_star
     q = float(meanfield.critical_q(phi, sigma_w))
     if q == 0:
-        raise ValueError(f"sigma_w={sigma_w:g} with {phi} is critical at q_star = 0 alone")
+        raise ValueError(f"sigma_w={sigma_w:g} with {named(phi)} is critical at q_star = 0 alone")
     return q
 
 
-def _line(phi: str, q: float) -> tuple[float, float]:
+def _line(phi: Phi, q: float) -> tuple[float, float]:
     """σ_w and σ_b at q* on the critical line."""
     if not q > 0:
         raise ValueError(f"q_star must be a finite number > 0, got {q:g}")
