@@ -20,6 +20,7 @@ from isogain.init import orthogonal_
 from isogain.optim import kernel_parameters
 from isogain.reg.base import Regularizer
 from isogain.testing.contract_of_regularizers import moment_contract
+from isogain.testing.regularizer_case import RegularizerCase
 
 GAIN = 1.2
 SLOPED = {"mc", "srip"}  # largest absolute values, whose slope does not vanish at their minimum
@@ -97,7 +98,8 @@ def test_the_regulariser_without_options_takes_any_kernel_and_adds_nothing():
 @pytest.mark.parametrize("shape", [(6, 6), (8, 5), (3, 5, 8)])
 @pytest.mark.parametrize("name", [n for n in BUILDERS if not BUILDERS[n]().reparametrizes])
 def test_the_state_is_edited_only_where_the_regulariser_may(name, shape):
-    reg, kernel, _ = attached(name, at_target(name, shape))
+    case = RegularizerCase(BUILDERS[name], target=OTHER_TARGETS.get(name))
+    reg, kernel, _ = case.attached(case.at_target(shape))
     reg.bind(torch.optim.SGD([kernel.w], lr=0.1))
     kernel.w.grad, momentum = randn(*shape), randn(*shape)
     start = momentum.clone()

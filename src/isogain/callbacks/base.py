@@ -113,7 +113,7 @@ class Diagnostic(pl.Callback):
         self._measured_at, self.metrics = state["measured_at"], dict(state.get("metrics", {}))
 
     def _begin(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Where nothing else does it: open the file of arrays, and draw the probe batch while a refusal costs nothing."""
+        """Open the file of arrays where no run folder has one; draw the probe batch while a refusal costs nothing."""
         if trainer.global_step == 0:  # another training may have used this callback
             self._measured_at, self._warned = -1, False
             self.metrics.clear()

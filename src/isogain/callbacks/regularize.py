@@ -23,7 +23,6 @@ from isogain.reg.regularize import regularize, regularize_attached
 from isogain.training.learner import Learner
 from isogain.training.loss_scale import overflowed
 
-
 IN_LIGHTNING = " (in Lightning: call this callback's attach(self, optimizer) in configure_optimizers, between the two)"
 
 
@@ -36,7 +35,7 @@ class Regularize(pl.Callback):
     returns, while the module trains; its count of steps and what the regulariser remembers are in checkpoints.
 
     Lie and Spectral exchange the parameters in `setup`, before the optimiser exists. Where a constraint needs a
-    parameter group of its own (weight decay, a learned gain) and the module has a scheduler, `attach` has to be called in
+    parameter group of its own (weight decay, a learned gain) and the module has a scheduler, call `attach` in
     `configure_optimizers`, between the two.
     """
 

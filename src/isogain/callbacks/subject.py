@@ -1,4 +1,6 @@
-"""What a callback needs of the LightningModule that it measures: our Learner answers for itself, any other is the network."""
+"""What a callback needs of the LightningModule that it measures: our Learner answers for itself, any other one is the
+network.
+"""
 
 from collections.abc import Mapping
 from functools import singledispatch
