@@ -235,5 +235,5 @@ def test_a_run_of_ours_has_its_regulariser_by_reg(tmp_path):
 
 
 def test_it_is_no_observer():
-    assert not observes({"_target_": "isogain.callbacks.regularize.Regularize"})
+    assert not observes({"_target_": "isogain.callbacks.regularize_callback.Regularize"})
     assert observes({"_target_": "isogain.callbacks.weights.OrthogonalityGap"})

@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "jacobian": ["JacobianSpectrum"],
         "learning_time": ["LearningTime"],
         "progress": ["Progress"],
-        "regularize": ["Regularize"],
+        "regularize_callback": ["Regularize"],
         "save_on_signal": ["SaveOnWarning"],
         "signals": ["SignalStatistics"],
         "theory": ["TheoryPrediction"],
