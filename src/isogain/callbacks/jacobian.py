@@ -1,18 +1,21 @@
 """Singular values of the input-output Jacobian ∂h_L/∂h_0 over training."""
 
 import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import pytorch_lightning as pl
-from torch import Tensor
 
-from isogain.callbacks.base import Diagnostic, probe
+from isogain.callbacks.base import Diagnostic
+from isogain.callbacks.path import Path, widths
+from isogain.callbacks.probe_batch import Probe
+from isogain.callbacks.subject import Subject, subject
 from isogain.config.ranges import at_least
 from isogain.diagnostics.extremes import jacobian_extremes
 from isogain.diagnostics.jacobian import jacobian_spectra
-from isogain.models.base import Network
+from isogain.models.trajectory import Trajectory
 from isogain.record.logger import Spectrum, record
-from isogain.training.learner import Learner
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +55,10 @@ class JacobianSpectrum(Diagnostic):
     `spans` more, from as many l on, are in `jacobian/by_start`: log σ(∂h_L/∂h_l), of the l in `jacobian/starts`.
     Of a state larger than `largest` only `log_max` and, as a bound, `log_min` are measured, without forming the
     matrix.
+
+    In any LightningModule `along` names the submodules whose outputs are the states, as in `isogain.along`, to which
+    `over`, of a recurrent part `net`, and `from_input` go too; with widths that differ NaN fills up `by_start`.
+    `probe`, `inputs`: the batch and what of it the network is called with, see `Probe`.
     """
 
     def __init__(
@@ -61,21 +68,30 @@ class JacobianSpectrum(Diagnostic):
         spans: int = 4,
         largest: int = 2048,
         at_start: bool = True,
+        along: str | Sequence[str] | None = None,
+        over: Literal["time"] | None = None,
+        from_input: bool = False,
+        net: str | None = None,
+        probe: Any = None,
+        inputs: Callable[[Any], Any] | None = None,
     ) -> None:
-        super().__init__(every, at_start)
-        self.examples = int(at_least("examples", examples, 1))
+        super().__init__(every, at_start, net)
+        self.probe = Probe(examples, probe, inputs)
+        self.path = Path(along, over, from_input)
         self.spans = int(at_least("spans", spans, 0))
         self.largest = int(at_least("largest", largest, 1))
 
-    def measure(self, trainer: pl.Trainer, learner: Learner) -> None:
-        x, _ = probe(trainer, learner, self.examples)
-        state = learner.net.start(x[:1])
-        if state.shape[-1] > self.largest:
-            self._extremes(trainer, learner, x)
+    def measure(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        who = subject(module, self)
+        x, _ = who.batch(trainer, self.probe)
+        net = self.path.of(who)
+        sizes = widths(net, x)
+        if max(sizes) > self.largest:
+            self._extremes(trainer, who, net, x)
             return
-        starts = spread(self.spans, steps(learner.net, x))
-        spectra = jacobian_spectra(learner.net, x, starts)
-        logs = spectra.logs[:, 0].numpy()
+        starts = spread(self.spans, len(sizes) - 1)
+        spectra = jacobian_spectra(net, x, starts)
+        logs = spectra.logs[:, 0, : min(sizes[0], sizes[-1])].numpy()
         used = {"exact": spectra.exact[:, 0].double().mean().item(), "limit": spectra.limit}
         known, unresolved = self._known(trainer, logs)
         values = (statistics(known) if len(known) else {}) | used | unresolved
@@ -87,13 +103,13 @@ class JacobianSpectrum(Diagnostic):
         }
         if self.spans:
             arrays["by_start"] = Spectrum(spectra.logs.numpy(), axes=("example", "start", "value"))
-        self._record(trainer, learner, values, arrays)
+        self._record(trainer, who, values, arrays)
 
-    def _extremes(self, trainer: pl.Trainer, learner: Learner, x: Tensor) -> None:
-        known, unresolved = self._known(trainer, jacobian_extremes(learner.net, x).numpy())
+    def _extremes(self, trainer: pl.Trainer, who: Subject, net: Trajectory, x: Any) -> None:
+        known, unresolved = self._known(trainer, jacobian_extremes(net, x).numpy())
         values = {"log_max": known[:, 0].max(), "log_min": known[:, 1].min()} if len(known) else {}
         finite = {name: float(value) for name, value in values.items() if np.isfinite(value)}
-        self._record(trainer, learner, finite | {"matrix_free": 1.0} | unresolved, {})
+        self._record(trainer, who, finite | {"matrix_free": 1.0} | unresolved, {})
 
     def _known(self, trainer: pl.Trainer, logs: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
         """The examples without NaN, and the share of the others, which are named in the log once a run."""
@@ -113,21 +129,16 @@ class JacobianSpectrum(Diagnostic):
     def _record(
         self,
         trainer: pl.Trainer,
-        learner: Learner,
+        who: Subject,
         values: dict[str, float],
         arrays: dict[str, Spectrum],
     ) -> None:
         named = {f"jacobian/{name}": value for name, value in values.items()}
-        learner.keep({f"jacobian/{name}": named.get(f"jacobian/{name}") for name in KEPT})
+        who.keep({f"jacobian/{name}": named.get(f"jacobian/{name}") for name in KEPT})
         if trainer.global_step == 0:
             at_start = {name: values[name] for name in AT_START if name in values}
-            learner.metrics |= {f"jacobian/at_start/{name}": v for name, v in at_start.items()}
+            who.metrics.update({f"jacobian/at_start/{name}": v for name, v in at_start.items()})
         record(trainer, named, {f"jacobian/{name}": array for name, array in arrays.items()})
-
-
-def steps(net: Network, x: Tensor) -> int:
-    """L, the number of layers or time steps."""
-    return x.shape[1] if net.sequential else net.depth
 
 
 def spread(spans: int, length: int) -> list[int]:

@@ -16,7 +16,7 @@ from isogain.diagnostics.jacobian import (
     jacobian_spectra,
     jacobian_spectrum,
 )
-from isogain.diagnostics.matched_weights import weight_gaps, weight_spectra
+from isogain.diagnostics.matched_weights import weight_gaps, weight_shapes, weight_spectra
 from isogain.diagnostics.plain_product import Spectra
 from isogain.diagnostics.signals import Signals, correlations, signals
 from isogain.diagnostics.weights import kernel_gaps, kernel_shapes, kernel_spectra
@@ -47,5 +47,6 @@ __all__ = [
     "signal_gradient_norms",
     "signals",
     "weight_gaps",
+    "weight_shapes",
     "weight_spectra",
 ]

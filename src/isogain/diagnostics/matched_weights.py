@@ -13,6 +13,7 @@ from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
 from isogain.config.nearest import nearest
 from isogain.diagnostics.kernel_labels import gated_weights
+from isogain.diagnostics.weights import shapes_of
 from isogain.linalg import orthogonality_gap
 from isogain.linalg.per_core import singular_values
 
@@ -64,12 +65,43 @@ def weight_gaps(
     """
     gaps: dict[str, float] = {}
     for name, letters, w in _matrices(net, match, view, blocks):
-        key = name.replace("/", ".")
-        if isinstance(gain, Mapping) and key not in gain:
-            raise ValueError(f"gain has no entry for {key}: {nearest(key, gain)}")
-        values = orthogonality_gap(w.double(), gain[key] if isinstance(gain, Mapping) else gain)
+        values = orthogonality_gap(w.double(), _gain_of(name, gain))
         gaps |= zip(_labels(name, letters, w), values.flatten().tolist(), strict=True)
     return gaps
+
+
+@torch.no_grad()
+def weight_shapes(
+    net: nn.Module,
+    gain: float | Mapping[str, float] = 1.0,
+    match: str = "*",
+    view: View | None = None,
+    blocks: Blocks | None = None,
+    spectra: Mapping[str, Tensor] | None = None,
+) -> dict[str, dict[str, float]]:
+    """`kernel_shapes` of every matrix that `weight_gaps` measures, by its labels: `distance` and `effective_rank`.
+
+    The `spectra` are those of `weight_spectra`, if they are known.
+
+    >>> net = nn.Sequential(nn.Linear(2, 2))
+    >>> _ = net[0].weight.data.copy_(2 * torch.eye(2))
+    >>> weight_shapes(net, 2.0)["0/weight"]["distance"]
+    0.0
+    """
+    spectra = weight_spectra(net, match, view, blocks) if spectra is None else spectra
+    shapes: dict[str, dict[str, float]] = {}
+    for name, letters, w in _matrices(net, match, view, blocks):
+        labels, g = _labels(name, letters, w), _gain_of(name, gain)
+        shapes |= shapes_of(spectra[name], g, labels)
+    return shapes
+
+
+def _gain_of(name: str, gain: float | Mapping[str, float]) -> float:
+    if not isinstance(gain, Mapping):
+        return gain
+    if (key := name.replace("/", ".")) not in gain:
+        raise ValueError(f"gain has no entry for {key}: {nearest(key, gain)}")
+    return gain[key]
 
 
 def _matrices(

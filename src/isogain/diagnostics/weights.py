@@ -69,12 +69,22 @@ def kernel_shapes(
     shapes: dict[str, dict[str, float]] = {}
     spectra = kernel_spectra(net) if spectra is None else spectra
     for (name, w), gain in zip(named_kernels(net), gains, strict=True):
-        s = spectra[name]
-        g = gain.double().reshape(-1, 1) if isinstance(gain, Tensor) else gain
-        distances = (s - g).norm(dim=-1).tolist()
-        ranks = torch.special.entr(s / s.sum(-1, keepdim=True)).sum(-1).exp().tolist()
-        for label, distance, rank in zip(
-            kernel_labels(net, name, w), distances, ranks, strict=True
-        ):
-            shapes[label] = {"distance": distance, "effective_rank": rank}
+        shapes |= shapes_of(spectra[name], gain, kernel_labels(net, name, w))
     return shapes
+
+
+def shapes_of(
+    s: Tensor, gain: float | Tensor, labels: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """`kernel_shapes` of singular values s (matrices, m), a label each.
+
+    >>> shapes_of(torch.ones(1, 4), 1.0, ["w"])
+    {'w': {'distance': 0.0, 'effective_rank': 4.0}}
+    """
+    g = gain.double().reshape(-1, 1) if isinstance(gain, Tensor) else gain
+    distances = (s - g).norm(dim=-1).tolist()
+    ranks = torch.special.entr(s / s.sum(-1, keepdim=True)).sum(-1).exp().tolist()
+    return {
+        label: {"distance": distance, "effective_rank": rank}
+        for label, distance, rank in zip(labels, distances, ranks, strict=True)
+    }

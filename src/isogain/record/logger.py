@@ -12,7 +12,9 @@ from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from isogain.config.errors import FolderLost
+from isogain.record.arrays_beside import add_arrays
 from isogain.record.held_folder import HeldFolder
+from isogain.record.histograms import add_histograms, wandb_histograms
 from isogain.record.metrics_csv import Table
 from isogain.record.spectra_npz import Arrays
 
@@ -31,13 +33,21 @@ class Spectrum(NamedTuple):
 def record(
     trainer: pl.Trainer, scalars: Mapping[str, float], spectra: Mapping[str, Spectrum] | None = None
 ) -> None:
-    """Log an event under the number of steps done: scalars to every logger, spectra to those that can."""
-    scalars = {"epoch": trainer.current_epoch, **scalars}
+    """Log an event under the number of steps done: scalars to every logger, histograms to those that have any.
+
+    The arrays go to our loggers; where the trainer has none, to a `spectra.npz` beside its own (`arrays_beside`).
+    """
+    scalars, spectra = {"epoch": trainer.current_epoch, **scalars}, spectra or {}
     for logger in trainer.loggers:
         if hasattr(logger, "log_event"):
-            logger.log_event(scalars, spectra or {}, trainer.global_step)
+            logger.log_event(scalars, spectra, trainer.global_step)
         else:
-            logger.log_metrics(scalars, trainer.global_step)
+            logger.log_metrics(
+                scalars | wandb_histograms(logger, spectra), step=trainer.global_step
+            )
+            add_histograms(logger, spectra, trainer.global_step)
+    if spectra and not any(isinstance(logger, RunRecord) for logger in trainer.loggers):
+        add_arrays(trainer, spectra)
 
 
 def number_by_steps_done_(trainer: pl.Trainer) -> None:

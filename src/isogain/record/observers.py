@@ -1,6 +1,6 @@
 """Which callbacks only observe: training is bitwise the same with them, without them and with other options.
 
-- ours, which lie in isogain.callbacks, unless their option `stop` lets them end the training;
+- ours, which lie in isogain.callbacks, but `Regularize`, unless their option `stop` lets them end the training;
 - those of Lightning in the list below;
 - of all others those whose class has `only_observes = True`, as every `Diagnostic` has.
 
@@ -38,7 +38,7 @@ def observes(node: Any, load: bool = True) -> bool:
     if not isinstance(target, str) or node.get("stop"):
         return False
     if target.startswith(OURS):
-        return True
+        return target.rpartition(".")[2] != "Regularize"
     if target.startswith(LIGHTNING):
         return target.rpartition(".")[2] in OF_LIGHTNING
     return (load or target.rpartition(".")[0] in sys.modules) and _declares_it(target)

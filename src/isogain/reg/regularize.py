@@ -76,21 +76,49 @@ def regularize(
     return Handle(inner, reg, kernels, known, StepClock(steps, steps_per_epoch), hooks)
 
 
+def regularize_attached(
+    optimizer: Any,
+    kernels: Sequence[ParametrizedKernel],
+    reg: Regularizer,
+    moments: Moments | None = None,
+    steps: int | None = None,
+    steps_per_epoch: int | None = None,
+    hooks: bool = True,
+) -> Handle:
+    """`regularize` of kernels that `reg` re-parametrised before there was an optimiser, which moves what it made.
+
+    Raises ValueError where it does not, or where a scheduler knows its groups and weight decay has to go.
+
+    >>> from isogain.reg import Lie
+    >>> from isogain.reg.held_parameters import held_parameters
+    >>> layer = nn.Linear(3, 3)
+    >>> kernel, reg = ParametrizedKernel(held_parameters(layer)[0]), Lie()
+    >>> kernel.attach(reg)
+    >>> regularize_attached(torch.optim.SGD(layer.parameters(), lr=0.1), [kernel], reg).kernels == [kernel]
+    True
+    """
+    inner = innermost(optimizer)
+    _refuse_lbfgs(inner)
+    _check_time(reg, steps, steps_per_epoch)
+    leaves = [leaf for kernel in kernels for leaf in kernel.parameters_moved()]
+    for leaf in leaves:
+        group_of(inner, leaf, "a leaf of the parametrisation")
+    _refuse_groups(inner, leaves, reg)
+    reg.bind(inner, moments)
+    set_options_(inner, leaves, _options(inner, reg))
+    unscaled_before_step(inner)
+    known = _known_moments(inner, moments)
+    return Handle(inner, reg, kernels, known, StepClock(steps, steps_per_epoch), hooks)
+
+
 def _check(
     optimizer: Optimizer, target: Target, held: list[HeldParameter], reg: Regularizer
 ) -> None:
-    if isinstance(optimizer, torch.optim.LBFGS):
-        raise ValueError(
-            "LBFGS moves and evaluates several times within a step, off the constraint: take another optimiser"
-        )
+    _refuse_lbfgs(optimizer)
     for h in held:
         group_of(optimizer, h.weight, h.name)
     _refuse_twice(optimizer, held, reg)
-    weights = [h.weight for h in held]
-    if groups_to_set(optimizer, weights, options := _options(optimizer, reg)) and not _alone(
-        optimizer, weights, options
-    ):
-        refuse_new_group(optimizer, f"{type(reg).__name__} without weight decay")
+    _refuse_groups(optimizer, [h.weight for h in held], reg)
     if getattr(reg, "gain", None) == "learned":
         refuse_new_group(optimizer, "a learned gain")
         if type(optimizer).__name__ == "Muon":
@@ -99,6 +127,20 @@ def _check(
             )
     if reg.reparametrizes:
         _check_exchange(optimizer, target, held, reg)
+
+
+def _refuse_lbfgs(optimizer: Optimizer) -> None:
+    if isinstance(optimizer, torch.optim.LBFGS):
+        raise ValueError(
+            "LBFGS moves and evaluates several times within a step, off the constraint: take another optimiser"
+        )
+
+
+def _refuse_groups(optimizer: Optimizer, weights: list[Tensor], reg: Regularizer) -> None:
+    """Raises ValueError where the weights need a group of their own that a scheduler would not know."""
+    options = _options(optimizer, reg)
+    if groups_to_set(optimizer, weights, options) and not _alone(optimizer, weights, options):
+        refuse_new_group(optimizer, f"{type(reg).__name__} without weight decay")
 
 
 def _refuse_twice(optimizer: Optimizer, held: list[HeldParameter], reg: Regularizer) -> None:

@@ -26,6 +26,16 @@ def overflowed(trainer: pl.Trainer, optimizer: torch.optim.Optimizer) -> bool:
     return any(seen.item() for seen in scaler._found_inf_per_device(optimizer).values())
 
 
+def scale_left(trainer: pl.Trainer, optimizer: torch.optim.Optimizer) -> float:
+    """The factor that gradients still have when `on_before_optimizer_step` is called: 1 unless it is left to a fused
+    optimiser to divide by it. Breaks when GradScaler and Lightning stop asking for `_step_supports_amp_scaling`.
+    """
+    scaler = getattr(trainer.precision_plugin, "scaler", None)
+    if scaler is None or not getattr(optimizer, "_step_supports_amp_scaling", False):
+        return 1.0
+    return scaler.get_scale()
+
+
 class SkippedSteps:
     """How many steps a scaler skipped, `count`, and whether it skips the one in hand, `now`."""
 
