@@ -98,11 +98,7 @@ def test_the_regulariser_without_options_takes_any_kernel_and_adds_nothing():
 @pytest.mark.parametrize("shape", [(6, 6), (8, 5), (3, 5, 8)])
 @pytest.mark.parametrize("name", [n for n in BUILDERS if not BUILDERS[n]().reparametrizes])
 def test_the_state_is_edited_only_where_the_regulariser_may(name, shape):
-<<<<<<< HEAD
     case = RegularizerCase(BUILDERS[name], OTHER_TARGETS.get(name))
-=======
-    case = RegularizerCase(BUILDERS[name], target=OTHER_TARGETS.get(name))
->>>>>>> any-network
     reg, kernel, _ = case.attached(case.at_target(shape))
     reg.bind(torch.optim.SGD([kernel.w], lr=0.1))
     kernel.w.grad, momentum = randn(*shape), randn(*shape)
