@@ -25,10 +25,10 @@ help: ## this list
 # a thread a worker: two cores with two workers of two threads each take half as long again
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest --numprocesses auto --dist worksteal
 
-test: $(READY) ## the quick suite, at most five minutes on two cores
+test: $(READY) ## the quick suite, five to six minutes on two cores
 	@$(PYTEST) -m "not slow"
 
-test-slow: $(READY) ## what takes longer than ten seconds a case: whole trainings, kills, every command of the pages
+test-slow: $(READY) ## the other cases: whole trainings, kills, every command of the pages
 	@$(PYTEST) -m slow
 
 test-all: test test-slow ## both
